@@ -1,0 +1,1 @@
+"""Words every package shares. Standard library, numpy and pydantic only."""

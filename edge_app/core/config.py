@@ -1,0 +1,121 @@
+"""TOML into frozen settings, read once and passed as arguments.
+
+An unknown key, a wrong type or a value out of range is refused, naming file, key and value. Every key has a default,
+so that `msu serve --data DIR` runs without a file; `deploy/` ships an example with each key, unit and default.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge_app.core.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = [
+    "AnalysisSettings",
+    "CompletenessSettings",
+    "ReceiverSettings",
+    "ScreenSettings",
+    "Settings",
+    "load_settings",
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ReceiverSettings(_Section):
+    """The DICOM port the scanner pushes to."""
+
+    aet: str = Field("MSU1", min_length=1, max_length=16, pattern=r"^[\x20-\x5B\x5D-\x7E]+$")
+    host: str = "127.0.0.1"
+    port: int = Field(11112, ge=0, le=65535)
+    """0 lets the system choose; the READY line tells which."""
+    max_associations: int = Field(10, ge=1, le=100)
+    max_pdu_bytes: int = Field(1 << 20, ge=4096)
+    network_timeout_s: float = Field(60.0, gt=0)
+    min_free_bytes: int = Field(2 << 30, ge=0)
+    """Below this much free space new instances are refused with 0xA700."""
+
+
+class CompletenessSettings(_Section):
+    """When a series counts as complete (SCREEN.md R09)."""
+
+    quiet_s: float = Field(5.0, ge=0.1, le=30)
+    """Quiet time when the geometry is complete but the sender's associations do not tell."""
+    quiet_released_s: float = Field(0.3, ge=0.05, le=30)
+    """Quiet time when the geometry is complete and the one association that sent the series was released."""
+    quiet_incomplete_s: float = Field(15.0, ge=0.1, le=120)
+    """Quiet time after which a series is judged although its geometry is not complete."""
+
+
+class AnalysisSettings(_Section):
+    """Which model runs, and what may be said of it."""
+
+    bundle: str = ""
+    """Folder or zip of the model bundle; empty for the SYNTHETIC demo bundle that the package ships."""
+    threads: int = Field(0, ge=0, le=64)
+    """Threads of the CPU backend; 0 leaves it to the machine."""
+    ischaemia_output: Literal["off", "research", "on"] = "research"
+    """SCREEN.md R06: `research` shows ischaemic signs marked UNVALIDATED, `off` hides them."""
+    timeout_s: float = Field(120.0, gt=0)
+
+
+class ScreenSettings(_Section):
+    """The triage screen."""
+
+    theme: Literal["day", "night"] = "night"
+    language: Literal["en", "de"] = "en"
+    panel: Literal["10.1", "12.1", "13.3"] = "12.1"
+    """Diagonal of the panel in inches: 10.1 and 12.1 are 1280×800, 13.3 is 1920×1080."""
+    full_screen: bool = False
+
+
+class Settings(_Section):
+    """Everything the processes are told at their start."""
+
+    data: Path = Field(Path("msu-data"), strict=False)
+    """The store's folder."""
+    receiver: ReceiverSettings = ReceiverSettings()
+    completeness: CompletenessSettings = CompletenessSettings()
+    analysis: AnalysisSettings = AnalysisSettings()
+    screen: ScreenSettings = ScreenSettings()
+
+
+def load_settings(path: Path) -> Settings:
+    """Read settings from a TOML file; a relative `data` folder is taken from the file's own folder.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or a key is unknown, of the wrong type or out of range.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"settings file {path} cannot be read: {error}", remedy="Check the path given to --config."
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"settings file {path} is not valid TOML: {error}", remedy="Correct the line named."
+        ) from error
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"settings file {path}: key '{key}' = {first.get('input')!r}: {first['msg']}",
+            remedy="deploy/settings.example.toml lists every key with its unit and default.",
+        ) from error
+    return settings.model_copy(update={"data": (path.parent / settings.data).resolve()})

@@ -1,0 +1,51 @@
+"""Why there is no AI result: stable codes and plain words.
+
+A refusal is a normal outcome, not an error (`Reason.code` starts with ``Q-``). Where the program itself failed, the
+reason carries the code of the error (``E-``). The texts are the English ones; the screen translates by code.
+"""
+
+from __future__ import annotations
+
+from edge_app.core.types import Reason
+
+__all__ = ["TEXTS", "reason"]
+
+TEXTS: dict[str, str] = {
+    "Q-01": "Not a head CT with brain",
+    "Q-02": "Slices missing",
+    "Q-03": "Bone or sharp kernel",
+    "Q-04": "Patient under 18",
+    "Q-05": "Two patients in one study",
+    "Q-06": "Lossy compressed images",
+    "Q-07": "Contrast agent suspected",
+    "Q-08": "Not an axial series",
+    "Q-09": "Head not covered",
+    "Q-10": "Too few slices",
+    "Q-11": "Several slices at one position",
+    "Q-12": "Pixel spacing or matrix out of range",
+    "Q-13": "CT numbers not plausible",
+    "Q-14": "No CT series that can be analysed",
+    "Q-15": "Images cannot be decoded",
+    "Q-16": "Image quality",
+    "Q-17": "Same image sent twice with different pixels",
+    "Q-18": "Slices too thick",
+    "Q-19": "Score between the two thresholds",
+    "Q-20": "Images unlike those the model was trained on",
+    "E-101": "AI model missing or damaged",
+    "E-102": "AI timed out",
+    "E-104": "Analysis failed twice",
+    "E-203": "Transfer stopped before the head was complete",
+}
+"""Every code that may appear in a result, with its words (at most 60 characters, no detail)."""
+
+
+def reason(code: str, detail: str = "") -> Reason:
+    """Return the reason for a code, with an optional detail in brackets.
+
+    Raises
+    ------
+    KeyError
+        If the code is not in the table: an unknown code must never reach a screen.
+    """
+    text = TEXTS[code]
+    return Reason(code, f"{text} ({detail})" if detail else text)

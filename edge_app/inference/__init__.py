@@ -1,0 +1,1 @@
+"""Model input to scores: bundle, backends, prediction."""

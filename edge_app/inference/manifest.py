@@ -1,0 +1,163 @@
+"""The bundle's manifest: what a model is, how its input is made and what its numbers mean.
+
+The preprocessing description travels with the weights, and so do the operating points: a bundle without them does not
+load. Written by `export`, read by the vehicle; both use the classes here.
+
+Input and output names of the two networks (float32, dynamic N, B and T; T at most `PatientModel.max_slices`):
+
+``image.onnx``
+    ``image`` (N, 3, 224, 224) → ``features`` (N, F), ``logits`` (N, 3), ``saliency`` (N, 3, h, w).
+``patient.onnx``
+    ``features`` (B, T, F + 3: features and logits of each slice, foot to head), ``position_mm`` (B, T: height above
+    the lowest slice), ``mask`` (B, T: 1 for a slice, 0 for padding) → ``logits`` (B, 3), ``attention`` (B, T: weight
+    of each slice, sum 1), ``distance`` (B,: how unlike the training data the study is).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edge_app.core.errors import BundleError
+from edge_app.core.types import CLASSES
+
+__all__ = [
+    "IMAGE_FILE",
+    "MANIFEST_FILE",
+    "MODEL_CARD_FILE",
+    "PATIENT_FILE",
+    "Calibration",
+    "ImageModel",
+    "Manifest",
+    "OperatingPoint",
+    "PatientModel",
+    "Preprocessing",
+    "ReliabilityBin",
+    "parse_manifest",
+]
+
+MANIFEST_FILE = "manifest.json"
+IMAGE_FILE = "image.onnx"
+PATIENT_FILE = "patient.onnx"
+MODEL_CARD_FILE = "MODEL_CARD.md"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Preprocessing(_Part):
+    """How a slice becomes the image network's input."""
+
+    profile: str
+    sha256: str
+    """Hash of the profile's parameters (`edge_app.preprocessing`); must equal this program's."""
+
+
+class ImageModel(_Part):
+    """The image-level network."""
+
+    architecture: str
+    features: int = Field(gt=0)
+    """F, the number of penultimate features."""
+    input_size: tuple[int, int, int] = (3, 224, 224)
+
+
+class PatientModel(_Part):
+    """The patient-level network."""
+
+    architecture: str
+    max_slices: int = Field(80, gt=0)
+    distance_threshold: float = Field(gt=0)
+    """Studies whose ``distance`` lies above are unlike the training data: INDETERMINATE (SCREEN.md R20)."""
+
+
+class OperatingPoint(_Part):
+    """Two thresholds on a calibrated probability: below `t_lo` not detected, from `t_hi` on suspected (R25)."""
+
+    t_lo: float = Field(ge=0, le=1)
+    t_hi: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> OperatingPoint:
+        if self.t_lo > self.t_hi:
+            raise ValueError(f"t_lo {self.t_lo} is above t_hi {self.t_hi}")
+        return self
+
+
+class ReliabilityBin(_Part):
+    """Of `n` validation studies with a calibrated haemorrhage probability in [lo, hi), `positives` had one."""
+
+    lo: float
+    hi: float
+    n: int
+    positives: int
+
+
+class Calibration(_Part):
+    """Probabilities are softmax(patient logits / temperature)."""
+
+    method: Literal["temperature"] = "temperature"
+    temperature: float = Field(gt=0)
+    reliability: tuple[ReliabilityBin, ...] = ()
+
+
+class Manifest(_Part):
+    """The whole manifest; see the module docstring for the networks it describes."""
+
+    schema_version: Literal[1]
+    name: str = Field(min_length=1)
+    version: str = Field(min_length=1)
+    created_utc: str
+    producer_commit: str
+    synthetic: bool
+    """Trained on synthetic data: shown on the screen and in every output, cannot be switched off."""
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    image: ImageModel
+    patient: PatientModel
+    operating_points: dict[Literal["hemorrhage", "ischemic"], OperatingPoint]
+    calibration: Calibration
+    training: dict[str, object]
+    """Summary of the training data: sources, studies per class, split, scanners."""
+    evaluation: dict[str, object]
+    """Summary of the evaluation: what, on which data, with n and confidence intervals."""
+    files: dict[str, str]
+    """SHA-256 of every other file in the bundle, by its relative name."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Manifest:
+        if self.classes != CLASSES:
+            raise ValueError(f"classes {self.classes} are not {CLASSES}")
+        missing = [name for name in (IMAGE_FILE, PATIENT_FILE, MODEL_CARD_FILE) if name not in self.files]
+        missing += [name for name in ("hemorrhage", "ischemic") if name not in self.operating_points]
+        if missing:
+            raise ValueError(f"missing: {', '.join(missing)}")
+        return self
+
+    def to_bytes(self) -> bytes:
+        """Return the manifest as it is written to disk."""
+        return (json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n").encode()
+
+
+def parse_manifest(raw: bytes, source: str) -> tuple[Manifest, str]:
+    """Read a manifest and return it with its SHA-256.
+
+    Raises
+    ------
+    BundleError
+        Naming the field that is missing, unknown or wrong.
+    """
+    try:
+        manifest = Manifest.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "manifest"
+        raise BundleError(
+            f"bundle {source}: {MANIFEST_FILE}: field '{field}': {first['msg']}",
+            remedy="Make the bundle again with this version of msu-triage, or install the version that made it.",
+        ) from error
+    return manifest, hashlib.sha256(raw).hexdigest()

@@ -1,0 +1,1 @@
+"""Slice to model input; the one implementation, shared with training and calibration."""

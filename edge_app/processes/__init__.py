@@ -1,0 +1,1 @@
+"""Composition roots: receive, work, screen, deliver, and serve, which supervises them."""

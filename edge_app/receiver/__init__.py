@@ -1,0 +1,1 @@
+"""Socket to durable bytes: the DICOM port the scanner pushes to."""

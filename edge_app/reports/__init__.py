@@ -1,0 +1,1 @@
+"""Result to DICOM and FHIR objects."""

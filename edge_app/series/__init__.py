@@ -1,0 +1,1 @@
+"""Files to one ordered series in HU: headers, geometry, completeness, selection, gate."""

@@ -1,0 +1,1 @@
+"""What is on disk is the truth: paths, ledger, inbox, audit, retention."""

@@ -1,0 +1,449 @@
+"""The ledger: what is on disk is the truth, and this is its index.
+
+SQLite in WAL mode with ``synchronous=FULL``: a committed transaction survives a power cut. Four processes share it;
+each opens its own `Ledger`, and learns of the others' commits by `data_version`, which is cheap to poll.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_app.core.clock import boot_id, monotonic_s, utc_iso, utc_now
+from edge_app.core.errors import StoreError
+from edge_app.core.types import StudyResult, StudyStatus
+from edge_app.store import audit, schema
+from edge_app.store.paths import StorePaths
+
+__all__ = ["AssociationRow", "FrameRow", "HeartbeatRow", "InstanceRow", "Ledger", "StudyRow"]
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    """One acknowledged instance. `received_s` is monotonic and only comparable within the same `boot_id`."""
+
+    id: int
+    sop_uid: str
+    sop_class_uid: str
+    series_uid: str
+    study_uid: str
+    patient_id: str
+    transfer_syntax_uid: str
+    path: str
+    sha256: str
+    size: int
+    association_id: str
+    received_utc: str
+    received_s: float
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationRow:
+    """One association; `outcome` is open, released, aborted or lost."""
+
+    id: str
+    calling_aet: str
+    called_aet: str
+    peer: str
+    opened_utc: str
+    opened_s: float
+    closed_utc: str | None
+    closed_s: float | None
+    outcome: str
+    boot_id: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRow:
+    """A slice the worker decoded for the screen; `path` is None (and `problem` says why) when it could not."""
+
+    sop_uid: str
+    study_uid: str
+    series_uid: str
+    position_mm: float | None
+    row_spacing_mm: float | None
+    column_spacing_mm: float | None
+    rows: int | None
+    columns: int | None
+    path: str | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRow:
+    """A study as the worker sees it. `patient` and `progress` are the JSON objects the screen shows."""
+
+    study_uid: str
+    status: StudyStatus
+    patient: dict[str, Any]
+    progress: dict[str, Any]
+    first_s: float
+    first_utc: str
+    updated_utc: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatRow:
+    """The last sign of life of a process."""
+
+    process: str
+    pid: int
+    boot_id: str
+    at_s: float
+    at_utc: str
+    detail: dict[str, Any]
+
+
+class Ledger:
+    """One process's connection to the ledger. Not shared between threads; use as a context manager.
+
+    Raises
+    ------
+    StoreError
+        If the ledger cannot be opened or is of another version.
+    """
+
+    def __init__(self, paths: StorePaths, process: str) -> None:
+        self.paths = paths
+        self.process = process
+        self._boot_id = boot_id()
+        paths.create()
+        try:
+            self._db = sqlite3.connect(paths.ledger, timeout=30.0, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            schema.prepare(self._db)
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"ledger {paths.ledger} cannot be opened: {error}",
+                remedy="Check the folder's permissions and free space; a damaged ledger is never overwritten.",
+            ) from error
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; uncommitted work is rolled back."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Run several writes as one: all of them are durable when the block ends, or none is."""
+        if self._db.in_transaction:
+            yield self._db
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def data_version(self) -> int:
+        """Return a number that changes when another connection has committed (cheap: poll it)."""
+        (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        return int(version)
+
+    def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        return self._db.execute(sql, values).fetchall()
+
+    # Receiving --------------------------------------------------------------------------------------------------
+
+    def open_association(self, association_id: str, calling_aet: str, called_aet: str, peer: str) -> None:
+        """Note that a peer has been let in."""
+        with self.transaction() as db:
+            db.execute(
+                "INSERT INTO associations (id, calling_aet, called_aet, peer, opened_utc, opened_s, boot_id, pid) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    association_id,
+                    calling_aet,
+                    called_aet,
+                    peer,
+                    utc_iso(utc_now()),
+                    monotonic_s(),
+                    self._boot_id,
+                    os.getpid(),
+                ),
+            )
+            self.audit("association_opened", {"id": association_id, "calling_aet": calling_aet, "peer": peer})
+
+    def close_association(self, association_id: str, outcome: str) -> None:
+        """Note how an association ended: released, aborted or lost."""
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE associations SET closed_utc = ?, closed_s = ?, outcome = ? WHERE id = ? AND outcome = 'open'",
+                (utc_iso(utc_now()), monotonic_s(), outcome, association_id),
+            )
+            self.audit("association_closed", {"id": association_id, "outcome": outcome})
+
+    def close_orphaned_associations(self) -> None:
+        """Mark associations as lost that a receiver left open when it died; called when a receiver starts."""
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE associations SET outcome = 'lost', closed_utc = ?, closed_s = ? WHERE outcome = 'open'",
+                (utc_iso(utc_now()), monotonic_s()),
+            )
+
+    def associations(self, study_uid: str | None = None) -> list[AssociationRow]:
+        """Return the associations that brought a study (or all), oldest first."""
+        columns = "id, calling_aet, called_aet, peer, opened_utc, opened_s, closed_utc, closed_s, outcome, boot_id, pid"
+        if study_uid is None:
+            rows = self._rows(f"SELECT {columns} FROM associations ORDER BY opened_utc")
+        else:
+            rows = self._rows(
+                f"SELECT {columns} FROM associations WHERE id IN "
+                "(SELECT DISTINCT association_id FROM instances WHERE study_uid = ?) ORDER BY opened_utc",
+                study_uid,
+            )
+        return [AssociationRow(*row) for row in rows]
+
+    def find_instance(self, sop_uid: str) -> InstanceRow | None:
+        """Return an acknowledged instance, or None."""
+        rows = self._rows("SELECT * FROM instances WHERE sop_uid = ?", sop_uid)
+        return InstanceRow(*rows[0]) if rows else None
+
+    def add_instance(
+        self,
+        *,
+        sop_uid: str,
+        sop_class_uid: str,
+        series_uid: str,
+        study_uid: str,
+        patient_id: str,
+        transfer_syntax_uid: str,
+        path: Path,
+        sha256: str,
+        size: int,
+        association_id: str,
+    ) -> None:
+        """Index an instance whose bytes are already durable at `path`; when this returns, it may be acknowledged."""
+        with self.transaction() as db:
+            db.execute(
+                "INSERT INTO instances (sop_uid, sop_class_uid, series_uid, study_uid, patient_id, "
+                "transfer_syntax_uid, path, sha256, size, association_id, received_utc, received_s, boot_id) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    sop_uid, sop_class_uid, series_uid, study_uid, patient_id, transfer_syntax_uid,
+                    self._relative(path), sha256, size, association_id,
+                    utc_iso(utc_now()), monotonic_s(), self._boot_id,
+                ),
+            )  # fmt: skip
+
+    def add_conflict(self, sop_uid: str, study_uid: str, path: Path, sha256: str) -> None:
+        """Note that a known SOP Instance UID came with other bytes, which are kept at `path`."""
+        with self.transaction() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO conflicts (sop_uid, study_uid, path, sha256, received_utc) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (sop_uid, study_uid, self._relative(path), sha256, utc_iso(utc_now())),
+            )
+            self.audit("conflict", {"sop_uid": sop_uid, "sha256": sha256})
+
+    def add_quarantine(self, path: Path, why: str, association_id: str) -> None:
+        """Note bytes that were kept but could not be taken in."""
+        with self.transaction() as db:
+            db.execute(
+                "INSERT INTO quarantine (path, reason, association_id, received_utc) VALUES (?, ?, ?, ?)",
+                (self._relative(path), why, association_id, utc_iso(utc_now())),
+            )
+            self.audit("quarantined", {"reason": why})
+
+    def instances(self, *, after_id: int = 0, study_uid: str | None = None) -> list[InstanceRow]:
+        """Return instances in order of arrival: those after an id, of one study or of all."""
+        if study_uid is None:
+            rows = self._rows("SELECT * FROM instances WHERE id > ? ORDER BY id", after_id)
+        else:
+            rows = self._rows("SELECT * FROM instances WHERE study_uid = ? AND id > ? ORDER BY id", study_uid, after_id)
+        return [InstanceRow(*row) for row in rows]
+
+    def conflicts(self, study_uid: str) -> list[str]:
+        """Return the SOP Instance UIDs of a study that came with different bytes."""
+        return [row[0] for row in self._rows("SELECT DISTINCT sop_uid FROM conflicts WHERE study_uid = ?", study_uid)]
+
+    def quarantined(self) -> list[tuple[str, str]]:
+        """Return (path, reason) of everything in quarantine, oldest first."""
+        return [(row[0], row[1]) for row in self._rows("SELECT path, reason FROM quarantine ORDER BY id")]
+
+    # Analysing --------------------------------------------------------------------------------------------------
+
+    def put_frame(self, frame: FrameRow) -> None:
+        """Publish a decoded slice (or the reason why there is none)."""
+        with self.transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    frame.sop_uid, frame.study_uid, frame.series_uid, frame.position_mm, frame.row_spacing_mm,
+                    frame.column_spacing_mm, frame.rows, frame.columns, frame.path, frame.problem,
+                ),
+            )  # fmt: skip
+
+    def frames(self, study_uid: str) -> list[FrameRow]:
+        """Return a study's slices by series, foot to head."""
+        rows = self._rows(
+            "SELECT * FROM frames WHERE study_uid = ? ORDER BY series_uid, position_mm, sop_uid", study_uid
+        )
+        return [FrameRow(*row) for row in rows]
+
+    def put_study(
+        self,
+        study_uid: str,
+        status: StudyStatus,
+        *,
+        patient: dict[str, Any] | None = None,
+        progress: dict[str, Any] | None = None,
+    ) -> None:
+        """Create a study or update its status; `patient` and `progress` stay as they are when None."""
+        now = utc_iso(utc_now())
+        with self.transaction() as db:
+            db.execute(
+                "INSERT INTO studies (study_uid, status, first_s, first_utc, updated_utc) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (study_uid) DO UPDATE SET status = excluded.status, updated_utc = excluded.updated_utc",
+                (study_uid, status.value, monotonic_s(), now, now),
+            )
+            if patient is not None:
+                db.execute("UPDATE studies SET patient = ? WHERE study_uid = ?", (json.dumps(patient), study_uid))
+            if progress is not None:
+                db.execute("UPDATE studies SET progress = ? WHERE study_uid = ?", (json.dumps(progress), study_uid))
+
+    def studies(self) -> list[StudyRow]:
+        """Return all studies, the one that started last first."""
+        rows = self._rows(
+            "SELECT study_uid, status, patient, progress, first_s, first_utc, updated_utc FROM studies "
+            "ORDER BY first_utc DESC, rowid DESC"
+        )
+        return [
+            StudyRow(uid, StudyStatus(status), json.loads(patient), json.loads(progress), first_s, first, updated)
+            for uid, status, patient, progress, first_s, first, updated in rows
+        ]
+
+    def start_attempt(self, study_uid: str) -> int:
+        """Note, durably and before the model is touched, that an analysis begins; returns the attempt's id."""
+        with self.transaction() as db:
+            cursor = db.execute(
+                "INSERT INTO attempts (study_uid, boot_id, pid, started_utc) VALUES (?, ?, ?, ?)",
+                (study_uid, self._boot_id, os.getpid(), utc_iso(utc_now())),
+            )
+            return int(cursor.lastrowid or 0)
+
+    def end_attempt(self, attempt_id: int, outcome: str) -> None:
+        """Note how an attempt ended: done or failed."""
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE attempts SET outcome = ?, ended_utc = ? WHERE id = ?", (outcome, utc_iso(utc_now()), attempt_id)
+            )
+
+    def settle_attempts(self) -> None:
+        """Judge attempts that a dead worker left running: same boot is a crash, another boot a power cut."""
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE attempts SET outcome = CASE boot_id WHEN ? THEN 'crashed' ELSE 'power_cut' END, ended_utc = ? "
+                "WHERE outcome = 'running'",
+                (self._boot_id, utc_iso(utc_now())),
+            )
+
+    def count_crashes(self, study_uid: str) -> int:
+        """Return how many analyses of a study crashed or failed since its last result (power cuts do not count)."""
+        (since,) = self._db.execute(
+            "SELECT COALESCE(MAX(created_utc), '') FROM results WHERE study_uid = ?", (study_uid,)
+        ).fetchone()
+        (count,) = self._db.execute(
+            "SELECT COUNT(*) FROM attempts "
+            "WHERE study_uid = ? AND outcome IN ('crashed', 'failed') AND started_utc > ?",
+            (study_uid, since),
+        ).fetchone()
+        return int(count)
+
+    def add_result(self, result: StudyResult, *, last_instance_id: int, attempt_id: int | None = None) -> StudyResult:
+        """Write a result as the study's next revision, with its outbox rows and audit record, in one transaction.
+
+        Returns
+        -------
+        StudyResult
+            The result as stored, with its revision.
+        """
+        with self.transaction() as db:
+            (revision,) = db.execute(
+                "SELECT COALESCE(MAX(revision), 0) + 1 FROM results WHERE study_uid = ?", (result.study_uid,)
+            ).fetchone()
+            body = {**result.to_json(), "revision": revision}
+            now = utc_iso(utc_now())
+            db.execute(
+                "INSERT INTO results VALUES (?, ?, ?, ?, ?, ?)",
+                (result.study_uid, revision, now, monotonic_s(), json.dumps(body), last_instance_id),
+            )
+            self.put_study(result.study_uid, result.status)
+            for kind in ("images", "result"):
+                db.execute(
+                    "INSERT INTO outbox (study_uid, kind, payload, created_utc, updated_utc) VALUES (?, ?, ?, ?, ?)",
+                    (result.study_uid, kind, json.dumps({"revision": revision}), now, now),
+                )
+            self.audit(
+                "result",
+                {
+                    "study_uid": result.study_uid,
+                    "revision": revision,
+                    "status": body["status"],
+                    "verdict": body["verdict"],
+                    "model": body["model"],
+                    "backend": body["backend"],
+                },
+            )
+            if attempt_id is not None:
+                self.end_attempt(attempt_id, "done")
+        return StudyResult.from_json(body)
+
+    def latest_result(self, study_uid: str) -> StudyResult | None:
+        """Return the newest revision of a study's result, or None."""
+        rows = self._rows("SELECT body FROM results WHERE study_uid = ? ORDER BY revision DESC LIMIT 1", study_uid)
+        return StudyResult.from_json(json.loads(rows[0][0])) if rows else None
+
+    def result_times(self, study_uid: str) -> tuple[str, float, int] | None:
+        """Return (created_utc, created_s, last_instance_id) of the newest revision, or None."""
+        rows = self._rows(
+            "SELECT created_utc, created_s, last_instance_id FROM results WHERE study_uid = ? "
+            "ORDER BY revision DESC LIMIT 1",
+            study_uid,
+        )
+        return rows[0] if rows else None
+
+    # Everybody --------------------------------------------------------------------------------------------------
+
+    def audit(self, event: str, body: dict[str, Any]) -> None:
+        """Append a record to the hash-chained audit trail."""
+        with self.transaction() as db:
+            audit.append(db, self.process, event, body)
+
+    def beat(self, detail: dict[str, Any] | None = None) -> None:
+        """Leave a sign of life. Called by the thing that must live, never by a helper thread."""
+        with self.transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO heartbeats VALUES (?, ?, ?, ?, ?, ?)",
+                (self.process, os.getpid(), self._boot_id, monotonic_s(), utc_iso(utc_now()), json.dumps(detail or {})),
+            )
+
+    def heartbeats(self) -> dict[str, HeartbeatRow]:
+        """Return the last sign of life of each process."""
+        rows = self._rows("SELECT process, pid, boot_id, at_s, at_utc, detail FROM heartbeats")
+        return {
+            row[0]: HeartbeatRow(
+                process=row[0], pid=row[1], boot_id=row[2], at_s=row[3], at_utc=row[4], detail=json.loads(row[5])
+            )
+            for row in rows
+        }
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.paths.root).as_posix()

@@ -1,0 +1,116 @@
+"""The ledger's tables and how one version becomes the next."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from edge_app.core.errors import StoreError
+
+__all__ = ["SCHEMA_VERSION", "prepare"]
+
+SCHEMA_VERSION = 1
+
+_TABLES = """
+CREATE TABLE associations (         -- one row per DICOM association the receiver accepted
+    id TEXT PRIMARY KEY,
+    calling_aet TEXT NOT NULL, called_aet TEXT NOT NULL, peer TEXT NOT NULL,
+    opened_utc TEXT NOT NULL, opened_s REAL NOT NULL,
+    closed_utc TEXT, closed_s REAL,
+    outcome TEXT NOT NULL DEFAULT 'open',    -- open | released | aborted | lost (the receiver died)
+    boot_id TEXT NOT NULL, pid INTEGER NOT NULL
+) STRICT;
+CREATE TABLE instances (            -- what was acknowledged; a row here is the promise made by 0x0000
+    id INTEGER PRIMARY KEY AUTOINCREMENT,    -- order of arrival
+    sop_uid TEXT NOT NULL UNIQUE, sop_class_uid TEXT NOT NULL,
+    series_uid TEXT NOT NULL, study_uid TEXT NOT NULL, patient_id TEXT NOT NULL,
+    transfer_syntax_uid TEXT NOT NULL,
+    path TEXT NOT NULL,                      -- relative to the store's folder
+    sha256 TEXT NOT NULL, size INTEGER NOT NULL,
+    association_id TEXT NOT NULL, received_utc TEXT NOT NULL, received_s REAL NOT NULL, boot_id TEXT NOT NULL
+) STRICT;
+CREATE INDEX instances_by_study ON instances(study_uid, id);
+CREATE TABLE conflicts (            -- same SOP Instance UID, other bytes: kept, and the study gets no AI result
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    sop_uid TEXT NOT NULL, study_uid TEXT NOT NULL,
+    path TEXT NOT NULL, sha256 TEXT NOT NULL UNIQUE, received_utc TEXT NOT NULL
+) STRICT;
+CREATE TABLE quarantine (           -- bytes that could not be taken in, with the reason
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    path TEXT NOT NULL, reason TEXT NOT NULL, association_id TEXT NOT NULL, received_utc TEXT NOT NULL
+) STRICT;
+CREATE TABLE frames (               -- the worker's note on each CT slice it decoded for the screen (or could not)
+    sop_uid TEXT PRIMARY KEY,
+    study_uid TEXT NOT NULL, series_uid TEXT NOT NULL,
+    position_mm REAL, row_spacing_mm REAL, column_spacing_mm REAL, rows INTEGER, columns INTEGER,
+    path TEXT,                               -- relative to the store's folder; NULL when it could not be decoded
+    problem TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX frames_by_study ON frames(study_uid, series_uid, position_mm);
+CREATE TABLE studies (              -- one row per study, written by the worker
+    study_uid TEXT PRIMARY KEY,
+    status TEXT NOT NULL,
+    patient TEXT NOT NULL DEFAULT '{}',      -- JSON: what the patient band shows
+    progress TEXT NOT NULL DEFAULT '{}',     -- JSON: slices seen, slices analysed, coverage_mm, ...
+    first_s REAL NOT NULL, first_utc TEXT NOT NULL,
+    updated_utc TEXT NOT NULL
+) STRICT;
+CREATE TABLE attempts (             -- noted before the model is touched; see edge_app.worker
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    study_uid TEXT NOT NULL, boot_id TEXT NOT NULL, pid INTEGER NOT NULL,
+    started_utc TEXT NOT NULL, ended_utc TEXT,
+    outcome TEXT NOT NULL DEFAULT 'running'  -- running | done | failed | crashed | power_cut
+) STRICT;
+CREATE INDEX attempts_by_study ON attempts(study_uid, id);
+CREATE TABLE results (              -- never changed once written; the newest revision counts
+    study_uid TEXT NOT NULL, revision INTEGER NOT NULL,
+    created_utc TEXT NOT NULL, created_s REAL NOT NULL,
+    body TEXT NOT NULL,                      -- JSON of StudyResult
+    last_instance_id INTEGER NOT NULL,       -- instances.id up to which it looked
+    PRIMARY KEY (study_uid, revision)
+) STRICT;
+CREATE TABLE outbox (               -- what has to leave the vehicle
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    study_uid TEXT NOT NULL, kind TEXT NOT NULL,     -- images | result
+    payload TEXT NOT NULL,                           -- JSON
+    state TEXT NOT NULL DEFAULT 'queued',            -- queued | sent | failed
+    tries INTEGER NOT NULL DEFAULT 0, created_utc TEXT NOT NULL, updated_utc TEXT NOT NULL,
+    problem TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE TABLE audit (                -- append-only, hash-chained; see edge_app.store.audit
+    seq INTEGER PRIMARY KEY,
+    at_utc TEXT NOT NULL, process TEXT NOT NULL, event TEXT NOT NULL, body TEXT NOT NULL,
+    previous_hash TEXT NOT NULL, hash TEXT NOT NULL
+) STRICT;
+CREATE TABLE heartbeats (           -- the last sign of life of each process
+    process TEXT PRIMARY KEY,
+    pid INTEGER NOT NULL, boot_id TEXT NOT NULL, at_s REAL NOT NULL, at_utc TEXT NOT NULL,
+    detail TEXT NOT NULL DEFAULT '{}'        -- JSON
+) STRICT;
+"""
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Create the tables in an empty ledger, or refuse one of another version.
+
+    Raises
+    ------
+    StoreError
+        If the ledger was written by a version this program does not know.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            for statement in _TABLES.split(";\n"):
+                if statement.strip():
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif version != SCHEMA_VERSION:
+            raise StoreError(
+                f"ledger has schema version {version}, this program knows {SCHEMA_VERSION}",
+                remedy="Install the release that wrote it, or start with an empty data folder.",
+            )
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")

@@ -1,0 +1,1 @@
+"""Scores to decision, key slices and reasons."""

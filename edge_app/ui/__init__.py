@@ -1,0 +1,1 @@
+"""Store to screen; the only importer of PySide6."""

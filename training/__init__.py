@@ -1,0 +1,1 @@
+"""Data sets to weights (torch); the vehicle never imports this."""
