@@ -6,6 +6,7 @@ so that `msu serve --data DIR` runs without a file; `deploy/` ships an example w
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Literal
@@ -90,6 +91,40 @@ class Settings(_Section):
     analysis: AnalysisSettings = AnalysisSettings()
     screen: ScreenSettings = ScreenSettings()
 
+    def replaced(self, **sections: dict[str, object]) -> Settings:
+        """Return settings with some keys of some sections replaced, as a command line does.
+
+        Raises
+        ------
+        ConfigError
+            If a value is out of range.
+        """
+        values = self.model_dump()
+        for section, changes in sections.items():
+            values[section] |= changes
+        return _validated(values, "command line")
+
+    def to_toml(self) -> str:
+        """Return the settings as a file that `load_settings` reads back as equal settings."""
+        values = self.model_dump(mode="json")
+        # JSON's strings, numbers and booleans are TOML's as well.
+        lines = [f"data = {json.dumps(values.pop('data'))}"]
+        for section, keys in values.items():
+            lines += ["", f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
+        return "\n".join(lines) + "\n"
+
+
+def _validated(raw: dict[str, object], source: str) -> Settings:
+    try:
+        return Settings.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"{source}: key '{key}' = {first.get('input')!r}: {first['msg']}",
+            remedy="deploy/settings.example.toml lists every key with its unit and default.",
+        ) from error
+
 
 def load_settings(path: Path) -> Settings:
     """Read settings from a TOML file; a relative `data` folder is taken from the file's own folder.
@@ -109,13 +144,5 @@ def load_settings(path: Path) -> Settings:
         raise ConfigError(
             f"settings file {path} is not valid TOML: {error}", remedy="Correct the line named."
         ) from error
-    try:
-        settings = Settings.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            f"settings file {path}: key '{key}' = {first.get('input')!r}: {first['msg']}",
-            remedy="deploy/settings.example.toml lists every key with its unit and default.",
-        ) from error
+    settings = _validated(raw, f"settings file {path}")
     return settings.model_copy(update={"data": (path.parent / settings.data).resolve()})

@@ -1,0 +1,50 @@
+# Every target does its own set-up. The vehicle's environment has no torch; the workshop's has everything.
+PYTHON ?= python3
+VEHICLE := .venv/vehicle
+WORKSHOP := .venv/workshop
+PIP_OPTIONS := --quiet --disable-pip-version-check
+
+.PHONY: demo test check format unit system-packages demo-bundle clean
+
+demo: $(VEHICLE)/.installed
+	deploy/system-packages.sh screen
+	$(VEHICLE)/bin/msu demo --out demo-out
+
+test: system-packages check unit
+
+check: $(WORKSHOP)/.installed
+	$(WORKSHOP)/bin/ruff format --check .
+	$(WORKSHOP)/bin/ruff check .
+	$(WORKSHOP)/bin/mypy
+	$(WORKSHOP)/bin/lint-imports
+	if command -v shellcheck >/dev/null; then shellcheck .ci/run deploy/*.sh; fi
+
+unit: $(WORKSHOP)/.installed
+	$(WORKSHOP)/bin/pytest
+
+format: $(WORKSHOP)/.installed
+	$(WORKSHOP)/bin/ruff check --fix-only .
+	$(WORKSHOP)/bin/ruff format .
+
+# DICOM peers and Qt's libraries that the tests use; does nothing when they are there.
+system-packages:
+	deploy/system-packages.sh test
+
+# Train, export and judge the SYNTHETIC demo bundle that the package ships (about 20 minutes on 2 cores).
+demo-bundle: $(WORKSHOP)/.installed
+	$(WORKSHOP)/bin/python -m training.demo_bundle --out edge_app/bundles/demo --work demo-bundle-work
+
+$(VEHICLE)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "msu-triage needs Python 3.10 or newer")'
+	$(PYTHON) -m venv $(VEHICLE)
+	$(VEHICLE)/bin/pip install $(PIP_OPTIONS) --editable .
+	touch $@
+
+$(WORKSHOP)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "msu-triage needs Python 3.10 or newer")'
+	$(PYTHON) -m venv $(WORKSHOP)
+	$(WORKSHOP)/bin/pip install $(PIP_OPTIONS) --editable '.[train,export,test]'
+	touch $@
+
+clean:
+	rm -rf .venv demo-out screens-out demo-bundle-work

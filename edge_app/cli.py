@@ -1,0 +1,249 @@
+"""The `msu` command: one small function per subcommand, imports late so that ``--help`` is immediate.
+
+Results go to stdout (tables for people, one JSON object with ``--json``), errors with code and remedy to stderr.
+Exit codes: 0 done; 1 something else failed; 2 wrong command line; 3 model bundle or backend; 4 store; 5 DICOM peer or
+link; 6 input that cannot be read; 7 a process died; 8 done, but not as expected (demo verdict, doctor finding);
+78 settings refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_app.core.errors import MsuError, StoreError
+
+if TYPE_CHECKING:
+    from edge_app.core.config import Settings
+
+__all__ = ["NOT_AS_EXPECTED", "main"]
+
+NOT_AS_EXPECTED = 8
+"""Exit code of a command that ran to its end but found something wrong."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = _parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return run(arguments)
+    except MsuError as error:
+        print(f"msu: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        return 0  # the reader of a pipe (head, less) has seen enough
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="msu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        return sub
+
+    demo = command("demo", _demo, "push one synthetic study per class through everything and show the results")
+    demo.add_argument("--headless", action="store_true", help="no window even where there is a display")
+    demo.add_argument("--out", type=Path, default=Path("demo-out"), help="folder for summary.json and the pictures")
+    demo.add_argument("--bundle", type=Path, help="model bundle (default: the SYNTHETIC one in the package)")
+
+    for name, run, text in (
+        ("serve", _serve, "run all four processes under one supervisor"),
+        ("receive", _receive, "run the DICOM receiver"),
+        ("work", _work, "run the worker that analyses what was received"),
+        ("screen", _screen, "run the triage screen"),
+        ("deliver", _deliver, "run the delivery to the stroke centre"),
+    ):
+        process = command(name, run, text)
+        where = process.add_mutually_exclusive_group(required=True)
+        where.add_argument("--config", type=Path, metavar="FILE", help="settings (TOML)")
+        where.add_argument("--data", type=Path, metavar="DIR", help="the store's folder, with default settings")
+        process.add_argument("--port", type=int, help="DICOM port (0: any free one)")
+        process.add_argument("--aet", help="our AE title")
+        process.add_argument("--bundle", type=Path, help="model bundle")
+        process.add_argument("--headless", action="store_true", help="draw offscreen")
+        process.add_argument("--screenshots", type=Path, metavar="DIR", help="save a picture of each finished case")
+        process.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+
+    send = command("send", _send, "push DICOM files or folders to a peer, as a scanner would")
+    send.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    send.add_argument("--to", required=True, metavar="AE@HOST:PORT")
+    send.add_argument("--from", dest="calling_aet", default="MSU-SEND", metavar="AE", help="our AE title")
+    send.add_argument("--interval", type=float, default=0.0, metavar="S", help="seconds between two images")
+
+    analyse = command("analyse", _analyse, "analyse files or folders offline, with the worker's own code")
+    analyse.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    analyse.add_argument("--bundle", type=Path, help="model bundle")
+    analyse.add_argument("--json", action="store_true", help="print one JSON object")
+
+    cases = command("cases", _cases, "list the studies in a store, with their results")
+    cases.add_argument("--data", type=Path, required=True, metavar="DIR")
+    cases.add_argument("--json", action="store_true", help="print one JSON object")
+
+    doctor = command("doctor", _doctor, "check whether this machine is fit for duty")
+    doctor.add_argument("--config", type=Path, metavar="FILE")
+    doctor.add_argument("--data", type=Path, metavar="DIR")
+    doctor.add_argument("--bundle", type=Path, help="model bundle")
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+
+    bundle = command("bundle", _bundle, "look at a model bundle")
+    bundle.add_argument("action", choices=("inspect", "verify"))
+    bundle.add_argument("path", type=Path, nargs="?", help="folder or zip (default: the one in the package)")
+
+    simulate = command("simulate", _simulate, "write a synthetic head CT study as DICOM files")
+    simulate.add_argument("label", choices=("negative", "hemorrhage", "ischemic"))
+    simulate.add_argument("--out", type=Path, required=True, metavar="DIR")
+    simulate.add_argument("--seed", type=int, default=1)
+    return parser
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    from edge_app.core.config import Settings, load_settings
+
+    settings = load_settings(arguments.config) if arguments.config else Settings(data=arguments.data.resolve())
+    receiver = {key: value for key in ("port", "aet") if (value := getattr(arguments, key, None)) is not None}
+    analysis = {"bundle": str(arguments.bundle.resolve())} if getattr(arguments, "bundle", None) else {}
+    return settings.replaced(receiver=receiver, analysis=analysis)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from edge_app.processes.demo import run_demo
+
+    return 0 if run_demo(arguments.out, bundle=arguments.bundle, headless=arguments.headless) else NOT_AS_EXPECTED
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from edge_app.processes import lifecycle, serve
+
+    settings = _settings(arguments)
+    serve.run(
+        settings,
+        stop=lifecycle.stop_event(),
+        ready=lifecycle.print_ready,
+        headless=arguments.headless,
+        screenshots=arguments.screenshots,
+    )
+    return 0
+
+
+def _receive(arguments: argparse.Namespace) -> int:
+    from edge_app.processes import lifecycle
+
+    settings, stop = _start_process(arguments)
+    from edge_app.processes import receive
+
+    receive.run(settings, stop=stop, ready=lifecycle.print_ready)
+    return 0
+
+
+def _work(arguments: argparse.Namespace) -> int:
+    settings, stop = _start_process(arguments)
+    from edge_app.processes import work
+
+    work.run(settings, stop=stop)
+    return 0
+
+
+def _screen(arguments: argparse.Namespace) -> int:
+    from edge_app.processes import lifecycle
+
+    settings, stop = _start_process(arguments)
+    lifecycle.choose_display(headless=arguments.headless)
+    from edge_app.processes import screen
+
+    screen.run(settings, stop=stop, screenshot_dir=arguments.screenshots)
+    return 0
+
+
+def _deliver(arguments: argparse.Namespace) -> int:
+    settings, stop = _start_process(arguments)
+    from edge_app.processes import deliver
+
+    deliver.run(settings, stop=stop)
+    return 0
+
+
+def _start_process(arguments: argparse.Namespace) -> tuple[Settings, Any]:
+    from edge_app.core.logs import setup_logging
+    from edge_app.processes import lifecycle
+
+    settings = _settings(arguments)
+    setup_logging()
+    return settings, lifecycle.stop_event(supervised=arguments.supervised)
+
+
+def _send(arguments: argparse.Namespace) -> int:
+    from edge_app.console import send_with_progress
+
+    send_with_progress(arguments.paths, arguments.to, calling_aet=arguments.calling_aet, interval_s=arguments.interval)
+    return 0
+
+
+def _analyse(arguments: argparse.Namespace) -> int:
+    from edge_app.console import print_studies
+    from edge_app.core.config import AnalysisSettings
+    from edge_app.core.logs import setup_logging
+    from edge_app.worker.analyse import analyse_paths
+    from edge_app.worker.models import load_models
+
+    setup_logging()
+    settings = AnalysisSettings(bundle=str(arguments.bundle or ""))
+    with load_models(settings) as models:
+        results = analyse_paths(arguments.paths, models, settings)
+    print_studies([result.to_json() for result in results], as_json=arguments.json)
+    return 0
+
+
+def _cases(arguments: argparse.Namespace) -> int:
+    from edge_app.console import print_studies
+    from edge_app.store.cases import list_cases
+    from edge_app.store.ledger import Ledger
+    from edge_app.store.paths import StorePaths
+
+    paths = StorePaths(arguments.data.resolve())
+    if not paths.ledger.is_file():
+        raise StoreError(f"no store at {arguments.data}", remedy="Give the folder that `msu serve --data` was given.")
+    with Ledger(paths, "cases") as ledger:
+        print_studies(list_cases(ledger), as_json=arguments.json)
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from edge_app.console import print_findings
+    from edge_app.processes.doctor import examine
+
+    arguments.data = arguments.data or Path()
+    findings = examine(_settings(arguments))
+    print_findings(findings, as_json=arguments.json)
+    return 0 if all(finding.ok for finding in findings) else NOT_AS_EXPECTED
+
+
+def _bundle(arguments: argparse.Namespace) -> int:
+    from edge_app.inference.bundle import load_bundle
+    from edge_app.worker.models import open_models
+
+    bundle = load_bundle(arguments.path)
+    if arguments.action == "inspect":
+        print(json.dumps({"sha256": bundle.sha256, **bundle.manifest.model_dump(mode="json")}, indent=2))
+    else:
+        open_models(bundle, threads=0).close()
+        print(f"OK {bundle.manifest.name} {bundle.manifest.version} {bundle.sha256}")
+    return 0
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    from edge_app.simulator import make_study, write_study
+
+    paths = write_study(make_study(arguments.seed, arguments.label), arguments.out)
+    print(f"{len(paths)} images in {arguments.out}")
+    return 0

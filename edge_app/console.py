@@ -1,0 +1,86 @@
+"""What the command line prints: tables for people, one JSON object for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from edge_app.processes.doctor import Finding
+
+__all__ = ["VERDICT_WORDS", "percent", "print_findings", "print_studies", "send_with_progress"]
+
+VERDICT_WORDS = {
+    "hemorrhage": "HAEMORRHAGE SUSPECTED",
+    "ischemic": "ISCHAEMIC SIGNS SUSPECTED (unvalidated)",
+    "none_detected": "NO HAEMORRHAGE DETECTED (does not exclude haemorrhage or stroke)",
+    "indeterminate": "INDETERMINATE (read the images now)",
+}
+
+
+def percent(probability: float) -> str:
+    """Return a probability as whole percent, clipped to "<1 %" and ">99 %" (SCREEN.md R26)."""
+    if probability < 0.01:
+        return "<1 %"
+    if probability > 0.99:
+        return ">99 %"
+    return f"{probability * 100:.0f} %"
+
+
+def print_studies(studies: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    """Print studies (`StudyResult.to_json`) as one JSON object or as a table."""
+    if as_json:
+        sys.stdout.write(json.dumps({"studies": list(studies)}, indent=2) + "\n")
+        return
+    table = Table(title="AI triage aid - not a diagnosis. A clinician must read the images.", title_justify="left")
+    for heading in ("Patient ID", "Status", "Result", "Haemorrhage", "Ischaemic signs", "Slices", "Model"):
+        table.add_column(heading, overflow="fold")
+    for study in studies:
+        scores, model = study["probabilities"] or {}, study["model"]
+        words = VERDICT_WORDS.get(study["verdict"] or "", "NO AI RESULT" if study["status"] != "receiving" else "")
+        table.add_row(
+            study["patient_id"],
+            study["status"].replace("_", " "),
+            "\n".join([words, *(f"{reason['code']} {reason['text']}" for reason in study["reasons"])]),
+            percent(scores["hemorrhage"]) if scores else "-",
+            percent(scores["ischemic"]) if scores else "-",
+            str(len(study["slices"])),
+            f"{model['name']} {model['version']}{' SYNTHETIC' if model['synthetic'] else ''}" if model else "-",
+        )
+    Console().print(table)
+
+
+def print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
+    """Print what `msu doctor` found."""
+    if as_json:
+        body = {"ok": all(f.ok for f in findings), "findings": [f.to_json() for f in findings]}
+        sys.stdout.write(json.dumps(body, indent=2) + "\n")
+        return
+    table = Table(title="Fit for duty?", title_justify="left")
+    for heading in ("", "Check", "Found", "Remedy"):
+        table.add_column(heading, overflow="fold")
+    for finding in findings:
+        table.add_row("ok" if finding.ok else "[bold red]NO[/]", finding.check, finding.found, finding.remedy)
+    Console().print(table)
+
+
+def send_with_progress(paths: Sequence[Path], to: str, *, calling_aet: str, interval_s: float) -> None:
+    """Push files or folders to ``AE@HOST:PORT`` under a progress bar; raises if one instance is not accepted."""
+    from edge_app.simulator import Peer, send
+
+    columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("sending", total=None)
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        report = send(paths, Peer.parse(to), calling_aet=calling_aet, interval_s=interval_s, on_progress=show)
+    sys.stdout.write(f"{report.accepted} images accepted by {to}\n")
