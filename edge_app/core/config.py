@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -91,7 +92,7 @@ class Settings(_Section):
     analysis: AnalysisSettings = AnalysisSettings()
     screen: ScreenSettings = ScreenSettings()
 
-    def replaced(self, **sections: dict[str, object]) -> Settings:
+    def replaced(self, **sections: Mapping[str, object]) -> Settings:
         """Return settings with some keys of some sections replaced, as a command line does.
 
         Raises
@@ -101,7 +102,7 @@ class Settings(_Section):
         """
         values = self.model_dump()
         for section, changes in sections.items():
-            values[section] |= changes
+            values[section] = {**values[section], **changes}
         return _validated(values, "command line")
 
     def to_toml(self) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import pydicom.pixels
+from pydicom.pixels import get_decoder  # type: ignore[attr-defined]
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
 from edge_app.core.config import Settings
@@ -65,7 +65,7 @@ def _packages(_: Settings) -> Finding:
 
 def _decoders(_: Settings) -> Finding:
     syntaxes = (RLELossless, JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless)
-    missing = [uid.name for uid in syntaxes if not pydicom.pixels.get_decoder(uid).is_available]
+    missing = [uid.name for uid in syntaxes if not get_decoder(uid).is_available]
     remedy = "Install python-gdcm, pylibjpeg-openjpeg and pyjpegls." if missing else ""
     return Finding("Image decoders", not missing, f"missing: {', '.join(missing)}" if missing else "all there", remedy)
 

@@ -127,16 +127,16 @@ class Supervisor:
 
     def stop(self) -> None:
         """Ask all processes to end and kill those that do not; returns when none is left."""
-        running = [child for child in self._children if child.process]
-        for child in running:
-            child.process.terminate()
+        running = [(child, child.process) for child in self._children if child.process]
+        for _, process in running:
+            process.terminate()
         deadline_s = monotonic_s() + STOP_S
-        for child in running:
+        for child, process in running:
             try:
-                child.process.wait(max(0.0, deadline_s - monotonic_s()))
+                process.wait(max(0.0, deadline_s - monotonic_s()))
             except subprocess.TimeoutExpired:
-                child.process.kill()
-                child.process.wait()
+                process.kill()
+                process.wait()
             child.close()
 
     def _start(self, child: _Child) -> None:
