@@ -1,0 +1,167 @@
+"""One read of the store: everything the screen may say something about, as plain values. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from edge_app.core.clock import boot_id, monotonic_s
+from edge_app.core.types import StudyResult, StudyStatus
+from edge_app.store.ledger import FrameRow, HeartbeatRow, Ledger
+
+__all__ = ["CASES_SHOWN", "Snapshot", "SnapshotSource", "StudyView"]
+
+CASES_SHOWN = 20
+"""How many cases the list goes back."""
+
+_CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyView:
+    """One study as the store has it now.
+
+    `status` is None while instances have arrived but the worker has not looked at them yet (it may be dead).
+    `last_image_s` and `result_s` are monotonic and None when they stem from another boot.
+    """
+
+    study_uid: str
+    status: StudyStatus | None = None
+    patient: Mapping[str, Any] = field(default_factory=dict)
+    progress: Mapping[str, Any] = field(default_factory=dict)
+    images: int = 0
+    """CT images acknowledged."""
+    last_instance_id: int = 0
+    last_image_s: float | None = None
+    first_utc: str = ""
+    result: StudyResult | None = None
+    result_s: float | None = None
+    result_instance_id: int = 0
+    """Instances up to this id were looked at by the result."""
+    association: str = ""
+    """Outcome of the last association that brought the study: open, released, aborted, lost, or ""."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One read. `studies` has the newest first; `frames` those of the study the reader was asked for."""
+
+    started_s: float
+    """When this screen started (monotonic)."""
+    boot_id: str
+    studies: tuple[StudyView, ...] = ()
+    frames: tuple[FrameRow, ...] = ()
+    frames_of: str | None = None
+    heartbeats: Mapping[str, HeartbeatRow] = field(default_factory=dict)
+
+    @property
+    def current(self) -> StudyView | None:
+        """Return the study that started last, or None."""
+        return self.studies[0] if self.studies else None
+
+    def find(self, study_uid: str | None) -> StudyView | None:
+        """Return a study by UID, or None."""
+        return next((study for study in self.studies if study.study_uid == study_uid), None)
+
+
+@dataclass(slots=True)
+class _Arrivals:
+    images: int = 0
+    first_id: int = 0
+    first_utc: str = ""
+    last_id: int = 0
+    last_image_s: float | None = None
+
+
+class SnapshotSource:
+    """Reads snapshots from a ledger; keeps what cannot change, so that a read costs little.
+
+    Instances are read once each (the table only grows) and results are parsed once per revision.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._boot_id = boot_id()
+        self._started_s = monotonic_s()
+        self._arrivals: dict[str, _Arrivals] = {}
+        self._last_id = 0
+        self._results: dict[str, tuple[str, StudyView]] = {}
+
+    def read(self, shown_uid: str | None = None) -> Snapshot:
+        """Return the store as it is now; frames are those of `shown_uid`, or of the newest study when None."""
+        self._take_arrivals()
+        rows = {row.study_uid: row for row in self._ledger.studies()}
+        order = sorted(
+            rows.keys() | self._arrivals.keys(),
+            key=lambda uid: (self._first_utc(uid, rows), self._arrivals.get(uid, _Arrivals()).first_id),
+            reverse=True,
+        )
+        chosen = order[:CASES_SHOWN]
+        if shown_uid in order and shown_uid not in chosen:
+            chosen.append(shown_uid)
+        studies = []
+        for position, uid in enumerate(chosen):
+            seen = self._arrivals.get(uid, _Arrivals())
+            view = StudyView(
+                study_uid=uid,
+                images=seen.images,
+                last_instance_id=seen.last_id,
+                last_image_s=seen.last_image_s,
+                first_utc=self._first_utc(uid, rows),
+            )
+            if uid in rows:
+                row = rows[uid]
+                view = replace(view, status=row.status, patient=row.patient, progress=row.progress)
+                view = self._with_result(view, row.updated_utc)
+            if position == 0:
+                ends = self._ledger.associations(uid)
+                view = replace(view, association=ends[-1].outcome if ends else "")
+            studies.append(view)
+        frames_of = shown_uid if shown_uid in order else (order[0] if order else None)
+        return Snapshot(
+            started_s=self._started_s,
+            boot_id=self._boot_id,
+            studies=tuple(studies),
+            frames=tuple(self._ledger.frames(frames_of)) if frames_of else (),
+            frames_of=frames_of,
+            heartbeats=self._ledger.heartbeats(),
+        )
+
+    def _first_utc(self, uid: str, rows: Mapping[str, Any]) -> str:
+        seen = self._arrivals.get(uid)
+        return seen.first_utc if seen else str(rows[uid].first_utc)
+
+    def _take_arrivals(self) -> None:
+        for row in self._ledger.instances(after_id=self._last_id):
+            self._last_id = row.id
+            seen = self._arrivals.setdefault(row.study_uid, _Arrivals(first_id=row.id, first_utc=row.received_utc))
+            if row.sop_class_uid == _CT_IMAGE_STORAGE:
+                seen.images += 1
+                seen.last_id = row.id
+                seen.last_image_s = row.received_s if row.boot_id == self._boot_id else None
+
+    def _with_result(self, view: StudyView, updated_utc: str) -> StudyView:
+        if view.status not in (StudyStatus.RESULT, StudyStatus.NO_RESULT, StudyStatus.FAILED):
+            # A withdrawn result must not be shown, but the screen says that there was one (R10).
+            times = self._ledger.result_times(view.study_uid)
+            return replace(view, result_instance_id=times[2] if times else 0)
+        known = self._results.get(view.study_uid)
+        if known is None or known[0] != updated_utc:
+            times = self._ledger.result_times(view.study_uid)
+            known = (
+                updated_utc,
+                replace(
+                    view,
+                    result=self._ledger.latest_result(view.study_uid),
+                    # Monotonic times of an earlier boot are larger than now or mean nothing; they cannot be told
+                    # from this boot's except through the instances, which carry the boot's id.
+                    result_s=times[1] if times and view.last_image_s is not None else None,
+                    result_instance_id=times[2] if times else 0,
+                ),
+            )
+            self._results[view.study_uid] = known
+        cached = known[1]
+        return replace(
+            view, result=cached.result, result_s=cached.result_s, result_instance_id=cached.result_instance_id
+        )

@@ -1,0 +1,185 @@
+"""Every word on the screen, in English and German. No Qt.
+
+R02: the vocabulary of results is closed, and some words appear in no language (`BANNED`); a test reads every string.
+R40: a state says what happened, what still works and what to do next in at most 20 words.
+"""
+
+from __future__ import annotations
+
+from edge_app.core.reasons import TEXTS as REASON_TEXTS
+
+__all__ = ["BANNED", "LANGUAGES", "STRINGS", "reason_text", "text"]
+
+LANGUAGES = ("en", "de")
+
+BANNED: dict[str, tuple[str, ...]] = {
+    "en": ("negative", "normal", "clear", "safe", "rule out", "ruled out", "rules out", "diagnosis", "treat", "lyse",
+           "lysis", "tpa"),
+    "de": ("negativ", "normal", "unauffällig", "sicher", "ausgeschlossen", "diagnose", "behandeln", "behandlung",
+           "lyse", "lysieren"),
+}  # fmt: skip
+"""Words that no string holds, except `disclaimer`, which is R01's own sentence."""
+
+STRINGS: dict[str, tuple[str, str]] = {
+    # Persistent texts
+    "disclaimer": (
+        "AI triage aid - not a diagnosis. A clinician must read the images.",
+        "KI-Triagehilfe - keine Diagnose. Die Bilder muss ärztlich befundet werden.",
+    ),
+    "not_diagnostic_display": ("not a diagnostic display", "kein Befundungsmonitor"),
+    "synthetic": ("SYNTHETIC MODEL - NOT FOR PATIENTS", "SYNTHETISCHES MODELL - NICHT FÜR PATIENTEN"),
+    "unvalidated": ("UNVALIDATED", "NICHT VALIDIERT"),
+    "previous": ("PREVIOUS CASE - not the current patient", "FRÜHERER FALL - nicht der aktuelle Patient"),
+    # Headlines: line breaks are part of the design. "NO" never stands apart from "HAEMORRHAGE".
+    "head.starting": ("STARTING", "START"),
+    "head.ready": ("READY", "BEREIT"),
+    "head.receiving": ("RECEIVING", "EMPFANG"),
+    "head.stalled": ("TRANSFER\nSTOPPED", "ÜBERTRAGUNG\nGESTOPPT"),
+    "head.analysing": ("ANALYSING", "ANALYSE"),
+    "head.haemorrhage": ("HAEMORRHAGE\nSUSPECTED", "BLUTUNGS-\nVERDACHT"),
+    "head.ischaemic": ("ISCHAEMIC SIGNS\nSUSPECTED", "ISCHÄMIE-\nVERDACHT"),
+    "head.none_detected": ("NO HAEMORRHAGE\nDETECTED", "KEINE BLUTUNG\nERKANNT"),
+    "head.indeterminate": ("INDETERMINATE", "UNKLAR"),
+    "head.no_ai_result": ("NO AI RESULT", "KEIN KI-ERGEBNIS"),
+    "head.failed": ("AI FAILED", "KI-FEHLER"),
+    "head.ai_stopped": ("AI STOPPED", "KI GESTOPPT"),
+    "head.receiver_stopped": ("RECEIVER\nSTOPPED", "EMPFÄNGER\nGESTOPPT"),
+    "head.model_missing": ("AI MODEL\nMISSING", "KI-MODELL\nFEHLT"),
+    "head.disk_full": ("DISK FULL", "SPEICHER VOLL"),
+    # Lead: the sentence under the headline
+    "lead.starting": ("Please wait.", "Bitte warten."),
+    "lead.ready": ("Send head CT to {aet}", "Kopf-CT senden an {aet}"),
+    "lead.receiving": ("{images} images received", "{images} Bilder empfangen"),
+    "lead.receiving_one": ("1 image received", "1 Bild empfangen"),
+    "lead.receiving_expected": (
+        "{images} images received, {expected} expected",
+        "{images} Bilder, {expected} erwartet",
+    ),
+    "lead.stalled": ("Stopped at {images} images. Resend from scanner.", "Stopp bei {images} Bildern. Erneut senden."),
+    "lead.analysing": ("{analysed} of {images} slices analysed", "{analysed} von {images} Schichten analysiert"),
+    "lead.changed": ("Images changed - re-analysing", "Neue Bilder - neue Analyse"),
+    "lead.haemorrhage": ("", ""),
+    "lead.ischaemic": ("", ""),
+    "lead.none_detected": (
+        "does not exclude haemorrhage or stroke",
+        "schließt Blutung oder Schlaganfall nicht aus",
+    ),
+    "lead.indeterminate": ("Read the images now.", "Bilder jetzt ansehen."),
+    "lead.no_ai_result": ("{reason}", "{reason}"),
+    "lead.failed": ("{reason}", "{reason}"),
+    "lead.ai_stopped": ("Images still arrive.", "Bilder kommen weiter an."),
+    "lead.receiver_stopped": ("No images can arrive.", "Kein Bildempfang möglich."),
+    "lead.model_missing": ("Images still arrive.", "Bilder kommen weiter an."),
+    "lead.disk_full": ("New images are refused.", "Neue Bilder abgewiesen."),
+    # Note: what to do next
+    "note.starting": ("Receiver and AI are starting.", "Empfänger und KI werden gestartet."),
+    "note.ready": ("{host}:{port}", "{host}:{port}"),
+    "note.receiving": ("Images can be viewed at once.", "Bilder sind sofort sichtbar."),
+    "note.stalled": ("Received images are stored and can be viewed.", "Empfangene Bilder sind gespeichert."),
+    "note.analysing": ("Images can be viewed now.", "Bilder sind sofort sichtbar."),
+    "note.haemorrhage": ("", ""),
+    "note.ischaemic": ("", ""),
+    "note.none_detected": ("Review the 5 key slices.", "Die 5 Schlüsselbilder ansehen."),
+    "note.indeterminate": ("", ""),
+    "note.no_ai_result": ("Images are stored. Read them directly.", "Bilder sind gespeichert. Direkt ansehen."),
+    "note.failed": ("Images are stored. Read them directly.", "Bilder sind gespeichert. Direkt ansehen."),
+    "note.ai_stopped": ("Read the images directly. Restart the system.", "Bilder direkt ansehen. System neu starten."),
+    "note.receiver_stopped": ("Restart the system, then resend.", "System neu starten, dann erneut senden."),
+    "note.model_missing": ("Read the images directly. Call service.", "Bilder direkt ansehen. Service rufen."),
+    "note.disk_full": ("Free space, then resend from scanner.", "Platz schaffen, dann erneut senden."),
+    # Scores and findings
+    "score.haemorrhage": ("score {score} · {band} band", "Score {score} · Bereich {band}"),
+    "score.ischaemic": ("score {score} · {band} band", "Score {score} · Bereich {band}"),
+    "score.none_detected": ("score {score} · {band} band", "Score {score} · Bereich {band}"),
+    "score.indeterminate": ("score {score} · {band} band", "Score {score} · Bereich {band}"),
+    "band.high": ("high", "hoch"),
+    "band.middle": ("middle", "mittel"),
+    "band.low": ("low", "niedrig"),
+    "revised": ("REVISED {revision}", "REVISION {revision}"),
+    "coverage": ("coverage {covered} of {needed} mm", "Abdeckung {covered} von {needed} mm"),
+    # Patient band and clocks
+    "no_patient": ("No patient", "Kein Patient"),
+    "name_unknown": ("NAME UNKNOWN", "NAME UNBEKANNT"),
+    "id": ("ID {id}", "ID {id}"),
+    "accession": ("Acc {accession}", "Auftrag {accession}"),
+    "clock.scan": ("SCAN", "SCAN"),
+    "clock.last_image": ("LAST IMAGE", "LETZTES BILD"),
+    "clock.result": ("RESULT", "ERGEBNIS"),
+    # Viewer
+    "no_images": ("no images yet", "noch keine Bilder"),
+    "loading": ("loading image", "Bild wird geladen"),
+    "cannot_show": ("image cannot be shown", "Bild nicht darstellbar"),
+    "key_slices": ("KEY\nSLICES", "SCHLÜS-\nSELBILD"),
+    "preset.brain": ("BRAIN", "HIRN"),
+    "preset.stroke": ("STROKE", "INFARKT"),
+    "preset.subdural": ("SUBDURAL", "SUBDURAL"),
+    "preset.bone": ("BONE", "KNOCHEN"),
+    "head_end": ("HEAD", "KOPF"),
+    "foot_end": ("FOOT", "FUSS"),
+    # Information line and footer
+    "series": ("Series {number}", "Serie {number}"),
+    "images": ("{count} images", "{count} Bilder"),
+    "quality": ("Quality: {text}", "Qualität: {text}"),
+    "model": ("Model {name} {version}", "Modell {name} {version}"),
+    "footer.ct_ok": ("CT ok", "CT ok"),
+    "footer.ct_off": ("CT OFF", "CT AUS"),
+    "footer.ai_ok": ("AI {version}", "KI {version}"),
+    "footer.ai_off": ("AI OFF", "KI AUS"),
+    "footer.waiting": ("...", "..."),
+    "footer.disk": ("DISK {percent}", "DISK {percent}"),
+    "footer.disk_low": ("DISK LOW", "DISK VOLL"),
+    # Actions
+    "action.cases": ("CASES", "FÄLLE"),
+    "action.theme": ("DAY/NIGHT", "TAG/NACHT"),
+    "action.language": ("DE | EN", "DE | EN"),
+    "action.zoom": ("ZOOM", "ZOOM"),
+    "action.current": ("CURRENT CASE", "AKTUELLER FALL"),
+    "action.close": ("CLOSE", "SCHLIESSEN"),
+    "action.newer": ("NEWER", "NEUERE"),
+    "action.older": ("OLDER", "ÄLTERE"),
+    "cases.empty": ("No cases yet", "Noch keine Fälle"),
+    "cases.current": ("CURRENT", "AKTUELL"),
+}
+
+_REASONS_DE: dict[str, str] = {
+    "Q-01": "Kein Kopf-CT mit Hirn",
+    "Q-02": "Schichten fehlen",
+    "Q-03": "Knochen- oder scharfer Kernel",
+    "Q-04": "Patient unter 18",
+    "Q-05": "Zwei Patienten in einer Studie",
+    "Q-06": "Bilder verlustbehaftet komprimiert",
+    "Q-07": "Verdacht auf Kontrastmittel",
+    "Q-08": "Keine axiale Serie",
+    "Q-09": "Kopf nicht ganz erfasst",
+    "Q-10": "Zu wenige Schichten",
+    "Q-11": "Mehrere Schichten an einer Position",
+    "Q-12": "Pixelabstand oder Matrix unpassend",
+    "Q-13": "CT-Werte nicht plausibel",
+    "Q-14": "Keine auswertbare CT-Serie",
+    "Q-15": "Bilder nicht lesbar",
+    "Q-16": "Bildqualität",
+    "Q-17": "Bild doppelt mit anderen Pixeln",
+    "Q-18": "Schichten zu dick",
+    "Q-19": "Score zwischen den Schwellen",
+    "Q-20": "Bilder anders als im Training",
+    "E-101": "KI-Modell fehlt oder beschädigt",
+    "E-102": "Zeitüberschreitung der KI",
+    "E-104": "Analyse zweimal fehlgeschlagen",
+    "E-203": "Übertragung unvollständig",
+}
+
+
+def text(key: str, language: str, **values: object) -> str:
+    """Return a string with its values filled in.
+
+    Raises
+    ------
+    KeyError
+        If the key, the language or a value is missing.
+    """
+    return STRINGS[key][LANGUAGES.index(language)].format(**values)
+
+
+def reason_text(code: str, language: str) -> str:
+    """Return the words for a reason's code, "" for an unknown code (the code itself is always shown)."""
+    return (_REASONS_DE if language == "de" else REASON_TEXTS).get(code, "")
