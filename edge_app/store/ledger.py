@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,90 +20,16 @@ from edge_app.core.errors import StoreError
 from edge_app.core.types import StudyResult, StudyStatus
 from edge_app.store import audit, schema
 from edge_app.store.paths import StorePaths
+from edge_app.store.rows import AssociationRow, FrameRow, HeartbeatRow, InstanceRow, StudyRow
 
 __all__ = ["AssociationRow", "FrameRow", "HeartbeatRow", "InstanceRow", "Ledger", "StudyRow"]
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceRow:
-    """One acknowledged instance. `received_s` is monotonic and only comparable within the same `boot_id`."""
-
-    id: int
-    sop_uid: str
-    sop_class_uid: str
-    series_uid: str
-    study_uid: str
-    patient_id: str
-    transfer_syntax_uid: str
-    path: str
-    sha256: str
-    size: int
-    association_id: str
-    received_utc: str
-    received_s: float
-    boot_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class AssociationRow:
-    """One association; `outcome` is open, released, aborted or lost."""
-
-    id: str
-    calling_aet: str
-    called_aet: str
-    peer: str
-    opened_utc: str
-    opened_s: float
-    closed_utc: str | None
-    closed_s: float | None
-    outcome: str
-    boot_id: str
-    pid: int
-
-
-@dataclass(frozen=True, slots=True)
-class FrameRow:
-    """A slice the worker decoded for the screen; `path` is None (and `problem` says why) when it could not."""
-
-    sop_uid: str
-    study_uid: str
-    series_uid: str
-    position_mm: float | None
-    row_spacing_mm: float | None
-    column_spacing_mm: float | None
-    rows: int | None
-    columns: int | None
-    path: str | None
-    problem: str
-
-
-@dataclass(frozen=True, slots=True)
-class StudyRow:
-    """A study as the worker sees it. `patient` and `progress` are the JSON objects the screen shows."""
-
-    study_uid: str
-    status: StudyStatus
-    patient: dict[str, Any]
-    progress: dict[str, Any]
-    first_s: float
-    first_utc: str
-    updated_utc: str
-
-
-@dataclass(frozen=True, slots=True)
-class HeartbeatRow:
-    """The last sign of life of a process."""
-
-    process: str
-    pid: int
-    boot_id: str
-    at_s: float
-    at_utc: str
-    detail: dict[str, Any]
-
-
 class Ledger:
-    """One process's connection to the ledger. Not shared between threads; use as a context manager.
+    """One process's connection to the ledger; use as a context manager.
+
+    Threads of the process may share it: a lock lets one in at a time, and a transaction holds it to its end. (SQLite
+    allows one writer at a time anyhow, so a connection per thread would gain nothing.)
 
     Raises
     ------
@@ -115,13 +41,18 @@ class Ledger:
         self.paths = paths
         self.process = process
         self._boot_id = boot_id()
+        self._lock = threading.RLock()
         paths.create()
         try:
-            self._db = sqlite3.connect(paths.ledger, timeout=30.0, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA foreign_keys = ON")
-            schema.prepare(self._db)
+            self._db = sqlite3.connect(paths.ledger, timeout=30.0, isolation_level=None, check_same_thread=False)
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute("PRAGMA foreign_keys = ON")
+                schema.prepare(self._db)
+            except BaseException:
+                self._db.close()
+                raise
         except sqlite3.Error as error:
             raise StoreError(
                 f"ledger {paths.ledger} cannot be opened: {error}",
@@ -140,25 +71,43 @@ class Ledger:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Run several writes as one: all of them are durable when the block ends, or none is."""
-        if self._db.in_transaction:
-            yield self._db
-            return
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._db
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
+        """Run several writes as one: all of them are durable when the block ends, or none is.
+
+        Transactions of one thread nest; the outermost one commits.
+
+        Raises
+        ------
+        sqlite3.Error
+            If the commit fails (full disk, I/O error): then nothing of it is in the ledger.
+        """
+        with self._lock:
+            if self._db.in_transaction:
+                yield self._db
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._commit()
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def _commit(self) -> None:
         self._db.execute("COMMIT")
+
+    def _roll_back(self) -> None:
+        # A transaction left open by a failed commit would take in the next one, which would then never commit and
+        # still be acknowledged. (After some errors SQLite has already rolled back by itself.)
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
 
     def data_version(self) -> int:
         """Return a number that changes when another connection has committed (cheap: poll it)."""
-        (version,) = self._db.execute("PRAGMA data_version").fetchone()
-        return int(version)
+        return int(self._rows("PRAGMA data_version")[0][0])
 
     def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        return self._db.execute(sql, values).fetchall()
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
 
     # Receiving --------------------------------------------------------------------------------------------------
 
@@ -182,13 +131,14 @@ class Ledger:
             self.audit("association_opened", {"id": association_id, "calling_aet": calling_aet, "peer": peer})
 
     def close_association(self, association_id: str, outcome: str) -> None:
-        """Note how an association ended: released, aborted or lost."""
+        """Note how an association ended: released, aborted or lost; the first word counts."""
         with self.transaction() as db:
-            db.execute(
+            cursor = db.execute(
                 "UPDATE associations SET closed_utc = ?, closed_s = ?, outcome = ? WHERE id = ? AND outcome = 'open'",
                 (utc_iso(utc_now()), monotonic_s(), outcome, association_id),
             )
-            self.audit("association_closed", {"id": association_id, "outcome": outcome})
+            if cursor.rowcount:
+                self.audit("association_closed", {"id": association_id, "outcome": outcome})
 
     def close_orphaned_associations(self) -> None:
         """Mark associations as lost that a receiver left open when it died; called when a receiver starts."""
@@ -202,11 +152,11 @@ class Ledger:
         """Return the associations that brought a study (or all), oldest first."""
         columns = "id, calling_aet, called_aet, peer, opened_utc, opened_s, closed_utc, closed_s, outcome, boot_id, pid"
         if study_uid is None:
-            rows = self._rows(f"SELECT {columns} FROM associations ORDER BY opened_utc")
+            rows = self._rows(f"SELECT {columns} FROM associations ORDER BY rowid")
         else:
             rows = self._rows(
                 f"SELECT {columns} FROM associations WHERE id IN "
-                "(SELECT DISTINCT association_id FROM instances WHERE study_uid = ?) ORDER BY opened_utc",
+                "(SELECT DISTINCT association_id FROM instances WHERE study_uid = ?) ORDER BY rowid",
                 study_uid,
             )
         return [AssociationRow(*row) for row in rows]
@@ -246,12 +196,13 @@ class Ledger:
     def add_conflict(self, sop_uid: str, study_uid: str, path: Path, sha256: str) -> None:
         """Note that a known SOP Instance UID came with other bytes, which are kept at `path`."""
         with self.transaction() as db:
-            db.execute(
+            cursor = db.execute(
                 "INSERT OR IGNORE INTO conflicts (sop_uid, study_uid, path, sha256, received_utc) "
                 "VALUES (?, ?, ?, ?, ?)",
                 (sop_uid, study_uid, self._relative(path), sha256, utc_iso(utc_now())),
             )
-            self.audit("conflict", {"sop_uid": sop_uid, "sha256": sha256})
+            if cursor.rowcount:
+                self.audit("conflict", {"sop_uid": sop_uid, "study_uid": study_uid, "sha256": sha256})
 
     def add_quarantine(self, path: Path, why: str, association_id: str) -> None:
         """Note bytes that were kept but could not be taken in."""
@@ -269,6 +220,10 @@ class Ledger:
         else:
             rows = self._rows("SELECT * FROM instances WHERE study_uid = ? AND id > ? ORDER BY id", study_uid, after_id)
         return [InstanceRow(*row) for row in rows]
+
+    def instance_paths(self) -> set[str]:
+        """Return the paths, relative to the store's folder, of all files that were acknowledged."""
+        return {row[0] for row in self._rows("SELECT path FROM instances UNION SELECT path FROM conflicts")}
 
     def conflicts(self, study_uid: str) -> list[str]:
         """Return the SOP Instance UIDs of a study that came with different bytes."""
@@ -357,15 +312,13 @@ class Ledger:
 
     def count_crashes(self, study_uid: str) -> int:
         """Return how many analyses of a study crashed or failed since its last result (power cuts do not count)."""
-        (since,) = self._db.execute(
-            "SELECT COALESCE(MAX(created_utc), '') FROM results WHERE study_uid = ?", (study_uid,)
-        ).fetchone()
-        (count,) = self._db.execute(
-            "SELECT COUNT(*) FROM attempts "
-            "WHERE study_uid = ? AND outcome IN ('crashed', 'failed') AND started_utc > ?",
-            (study_uid, since),
-        ).fetchone()
-        return int(count)
+        rows = self._rows(
+            "SELECT COUNT(*) FROM attempts WHERE study_uid = ? AND outcome IN ('crashed', 'failed') AND started_utc > "
+            "(SELECT COALESCE(MAX(created_utc), '') FROM results WHERE study_uid = ?)",
+            study_uid,
+            study_uid,
+        )
+        return int(rows[0][0])
 
     def add_result(self, result: StudyResult, *, last_instance_id: int, attempt_id: int | None = None) -> StudyResult:
         """Write a result as the study's next revision, with its outbox rows and audit record, in one transaction.

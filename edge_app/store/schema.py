@@ -32,7 +32,8 @@ CREATE INDEX instances_by_study ON instances(study_uid, id);
 CREATE TABLE conflicts (            -- same SOP Instance UID, other bytes: kept, and the study gets no AI result
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     sop_uid TEXT NOT NULL, study_uid TEXT NOT NULL,
-    path TEXT NOT NULL, sha256 TEXT NOT NULL UNIQUE, received_utc TEXT NOT NULL
+    path TEXT NOT NULL, sha256 TEXT NOT NULL, received_utc TEXT NOT NULL,
+    UNIQUE (study_uid, sha256)               -- one row for each study whose images are in doubt
 ) STRICT;
 CREATE TABLE quarantine (           -- bytes that could not be taken in, with the reason
     id INTEGER PRIMARY KEY AUTOINCREMENT,
