@@ -13,8 +13,11 @@
     ├── InputError             E-500  a file or object that cannot be read
     │   ├── NotDicomError      E-501  not a DICOM object at all
     │   ├── HeaderError        E-502  an attribute is missing or senseless
-    │   └── PixelError         E-503  pixel data that cannot be decoded
-    └── ProcessError           E-600  a process did not start, or died
+    │   ├── PixelError         E-503  pixel data that cannot be decoded
+    │   └── MismatchError      E-504  an object that is not the one it was announced as
+    ├── ProcessError           E-600  a process did not start, or died
+    ├── TrainingError          E-700  a data set or training run that cannot go on (workshop only)
+    └── ExportError            E-800  a network that does not survive its way to ONNX (workshop only)
 
 Codes of *refusals* (no AI result because of the images) are `Q-xx`; they are reasons, not errors, and live in
 `edge_app.core.reasons`.
@@ -27,8 +30,10 @@ __all__ = [
     "BundleError",
     "ConfigError",
     "DiskFullError",
+    "ExportError",
     "HeaderError",
     "InputError",
+    "MismatchError",
     "MsuError",
     "NetworkError",
     "NotDicomError",
@@ -36,6 +41,7 @@ __all__ = [
     "ProcessError",
     "SendError",
     "StoreError",
+    "TrainingError",
 ]
 
 
@@ -134,8 +140,28 @@ class PixelError(InputError):
     code = "E-503"
 
 
+class MismatchError(InputError):
+    """An object that is not the one it was announced as (answered as 0xA900)."""
+
+    code = "E-504"
+
+
 class ProcessError(MsuError):
     """A process that did not start, or died."""
 
     code = "E-600"
     exit_code = 7
+
+
+class TrainingError(MsuError):
+    """A data set or training run that cannot go on."""
+
+    code = "E-700"
+    exit_code = 9
+
+
+class ExportError(MsuError):
+    """A network that does not survive its way to ONNX, or whose answers changed on it."""
+
+    code = "E-800"
+    exit_code = 8

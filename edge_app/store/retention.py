@@ -1,0 +1,74 @@
+"""Making room: whole studies go, oldest first, and only those that have left the vehicle in full.
+
+Two watermarks keep it from working at every image: below the low one it starts, at the high one it stops. Results,
+attempts and the audit trail stay; they are small and answer questions later.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+
+from edge_app.store.ledger import Ledger
+from edge_app.store.paths import uid_hash
+
+__all__ = ["delivered_studies", "make_room", "remove_study"]
+
+_DELIVERED = """
+SELECT i.study_uid FROM instances i GROUP BY i.study_uid
+HAVING EXISTS (SELECT 1 FROM outbox o WHERE o.study_uid = i.study_uid)
+   AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.study_uid = i.study_uid AND o.state != 'sent')
+   AND MAX(i.id) <= (SELECT MAX(r.last_instance_id) FROM results r WHERE r.study_uid = i.study_uid)
+   AND NOT EXISTS (SELECT 1 FROM conflicts c WHERE c.study_uid = i.study_uid)
+ORDER BY MAX(i.id)
+"""
+"""Everything in the outbox was sent, no image came after the last result, and no other bytes are in question."""
+
+
+def delivered_studies(ledger: Ledger) -> list[str]:
+    """Return the studies that may be removed, oldest first."""
+    with ledger.transaction() as db:
+        return [row[0] for row in db.execute(_DELIVERED)]
+
+
+def remove_study(ledger: Ledger, study_uid: str) -> bool:
+    """Remove a delivered study's files and rows; returns whether it still was delivered.
+
+    Looked at again under the ledger's write lock, so that a slice that comes in just now is either seen here or finds
+    its folder gone, fails, and is sent again. Files first: a power cut in between leaves rows, and it is done again.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be removed; the rows stay.
+    """
+    with ledger.transaction() as db:
+        if study_uid not in delivered_studies(ledger):
+            return False
+        for part in ("instances", "frames", "results"):
+            folder = ledger.paths.root / part / uid_hash(study_uid)
+            if folder.is_dir():
+                shutil.rmtree(folder)
+        for table in ("instances", "frames", "studies"):
+            db.execute(f"DELETE FROM {table} WHERE study_uid = ?", (study_uid,))
+        ledger.audit("study_removed", {"study_uid": study_uid})
+    return True
+
+
+def make_room(ledger: Ledger, *, low_bytes: int, high_bytes: int, free_bytes: Callable[[], int]) -> list[str]:
+    """Remove delivered studies if less than `low_bytes` are free, until `high_bytes` are.
+
+    Returns
+    -------
+    list of str
+        The Study Instance UIDs that were removed; too few, when what is left has not been delivered.
+    """
+    removed: list[str] = []
+    if free_bytes() >= low_bytes:
+        return removed
+    for study_uid in delivered_studies(ledger):
+        if free_bytes() >= high_bytes:
+            break
+        if remove_study(ledger, study_uid):
+            removed.append(study_uid)
+    return removed
