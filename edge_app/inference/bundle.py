@@ -1,0 +1,208 @@
+"""A model bundle: a folder or a zip of it, read-only, and believed only after every hash has been checked.
+
+The manifest (`edge_app.inference.manifest`) lists each file with its SHA-256. A file that is missing, changed or not
+listed is refused, so that what runs is what was evaluated. Nothing is ever unpacked to disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+import zipfile
+import zlib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import IO, Protocol
+
+from edge_app.core.errors import BundleError
+from edge_app.core.types import ModelIdentity
+from edge_app.inference.manifest import MANIFEST_FILE, Manifest, parse_manifest
+
+__all__ = ["MAX_BUNDLE_BYTES", "Bundle", "demo_bundle_path", "inspect_bundle", "load_bundle"]
+
+MAX_BUNDLE_BYTES = 4 << 30
+"""Most that all files of a bundle may hold together: a ViT-L/16 in FP32 is 1.2 GB."""
+
+MAX_MANIFEST_BYTES = 1 << 20
+"""Most that a manifest may hold; a real one has some 10 kB."""
+
+_CHUNK_BYTES = 1 << 20
+_UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+_REMEDY = "Copy the bundle again from its source; `msu bundle verify` checks it."
+
+
+class _Files(Protocol):
+    """The files of a bundle by their relative names."""
+
+    def sizes(self) -> dict[str, int]: ...
+
+    def open(self, name: str) -> IO[bytes]: ...
+
+
+class _Folder:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def sizes(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for path in sorted(self._root.rglob("*")):
+            name = path.relative_to(self._root).as_posix()
+            if path.is_symlink():
+                raise _refusal(self._root, f"{name} is a link")
+            if not path.is_dir():
+                found[name] = path.stat().st_size
+        return found
+
+    def open(self, name: str) -> IO[bytes]:
+        return (self._root / name).open("rb")
+
+
+class _Zip:
+    """The files of a zip; a single folder that holds everything is looked through."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._archive = zipfile.ZipFile(path)
+        self._top = ""
+
+    def sizes(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for entry in self._archive.infolist():
+            name = entry.filename
+            parts = PurePosixPath(name).parts
+            if "\\" in name or ":" in name or name.startswith("/") or ".." in parts or not parts:
+                raise _refusal(self._path, f"entry {name!r} would leave the bundle")
+            if entry.is_dir():
+                continue
+            if name in found:
+                raise _refusal(self._path, f"entry {name} is there twice")
+            if entry.flag_bits & 1 or stat.S_ISLNK(entry.external_attr >> 16):
+                raise _refusal(self._path, f"entry {name} is encrypted or a link")
+            found[name] = entry.file_size
+        self._top = _single_top(found)
+        return {name.removeprefix(self._top): size for name, size in found.items()}
+
+    def open(self, name: str) -> IO[bytes]:
+        return self._archive.open(self._top + name)
+
+
+def _single_top(names: dict[str, int]) -> str:
+    tops = {name.split("/", 1)[0] for name in names}
+    if MANIFEST_FILE not in names and len(tops) == 1:
+        return f"{tops.pop()}/"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle whose files were all found to be what its manifest says."""
+
+    path: Path
+    manifest: Manifest
+    identity: ModelIdentity
+    _files: _Files
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash of the manifest, which holds the hashes of all other files."""
+        return self.identity.sha256
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes, hashed again: what runs is what was checked, even if somebody wrote in between.
+
+        Raises
+        ------
+        BundleError
+            If the manifest does not list the file, or it has changed.
+        """
+        if name not in self.manifest.files:
+            raise _refusal(self.path, f"the manifest lists no file {name}")
+        try:
+            with self._files.open(name) as file:
+                content = file.read(MAX_BUNDLE_BYTES)
+        except _UNREADABLE as error:
+            raise _refusal(self.path, f"{name} cannot be read: {error}") from error
+        if hashlib.sha256(content).hexdigest() != self.manifest.files[name]:
+            raise _refusal(self.path, f"{name} has changed since the bundle was loaded")
+        return content
+
+
+def demo_bundle_path() -> Path:
+    """Return the folder of the SYNTHETIC demo bundle that the package ships."""
+    return Path(str(resources.files("edge_app") / "bundles" / "demo"))
+
+
+def load_bundle(path: Path | None = None) -> Bundle:
+    """Open a bundle and check every file in it against the manifest.
+
+    Whether the preprocessing of the manifest is this program's, and whether the networks can be opened, is checked
+    where the stages meet: `edge_app.worker.models.open_models`.
+
+    Parameters
+    ----------
+    path
+        Folder or zip; None for the SYNTHETIC demo bundle.
+
+    Raises
+    ------
+    BundleError
+        Naming the file or field that is missing, changed, superfluous or not understood.
+    """
+    path = path or demo_bundle_path()
+    if not path.exists():
+        raise BundleError(f"bundle {path} does not exist", remedy="Check the path given as `bundle`.")
+    try:
+        files: _Files = _Folder(path) if path.is_dir() else _Zip(path)
+        sizes = files.sizes()
+        manifest, sha256 = _manifest(path, files, sizes)
+        _check_names(path, sizes, manifest)
+        for name, wanted in sorted(manifest.files.items()):
+            if _hash(files, name) != wanted:
+                raise _refusal(path, f"{name} does not have the hash that the manifest gives")
+    except _UNREADABLE as error:
+        raise _refusal(path, f"cannot be read: {error}") from error
+    identity = ModelIdentity(manifest.name, manifest.version, sha256, manifest.synthetic)
+    return Bundle(path, manifest, identity, files)
+
+
+def inspect_bundle(bundle: Bundle) -> dict[str, object]:
+    """Return what `msu bundle inspect` shows: identity, what the model expects, and how it was judged."""
+    manifest = bundle.manifest
+    return {
+        "path": str(bundle.path),
+        "sha256": bundle.sha256,
+        **manifest.model_dump(mode="json", exclude={"calibration": {"reliability"}}),
+    }
+
+
+def _manifest(path: Path, files: _Files, sizes: dict[str, int]) -> tuple[Manifest, str]:
+    if MANIFEST_FILE not in sizes:
+        raise _refusal(path, f"{MANIFEST_FILE} is missing")
+    if sizes[MANIFEST_FILE] > MAX_MANIFEST_BYTES:
+        raise _refusal(
+            path, f"{MANIFEST_FILE} holds {sizes[MANIFEST_FILE]} bytes, at most {MAX_MANIFEST_BYTES} are read"
+        )
+    with files.open(MANIFEST_FILE) as file:
+        return parse_manifest(file.read(MAX_MANIFEST_BYTES), str(path))
+
+
+def _check_names(path: Path, sizes: dict[str, int], manifest: Manifest) -> None:
+    if missing := sorted(set(manifest.files) - set(sizes)):
+        raise _refusal(path, f"{missing[0]} is in the manifest but not in the bundle")
+    if extra := sorted(set(sizes) - set(manifest.files) - {MANIFEST_FILE}):
+        raise _refusal(path, f"{extra[0]} is in the bundle but not in the manifest")
+    if sum(sizes.values()) > MAX_BUNDLE_BYTES:
+        raise _refusal(path, f"its files hold {sum(sizes.values())} bytes, at most {MAX_BUNDLE_BYTES} are read")
+
+
+def _hash(files: _Files, name: str) -> str:
+    digest = hashlib.sha256()
+    with files.open(name) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _refusal(path: Path, what: str) -> BundleError:
+    return BundleError(f"bundle {path}: {what}", remedy=_REMEDY)
