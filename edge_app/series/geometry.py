@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ SAME_POSITION_MM = 0.01
 """Slices nearer than this lie at one position."""
 
 SAME_DIRECTION_COSINE = 0.9998
-"""Row and column directions closer than about 1.1° are one orientation (rounding of decimal strings stays far below)."""
+"""Row and column directions closer than about 1.1° are one orientation; rounding of decimal strings stays below."""
 
 JUMP_FACTOR = 1.5
 """A step beyond this many expected steps means that a slice is missing between."""
@@ -157,11 +158,11 @@ def _missing(headers: tuple[SliceHeader, ...], positions_mm: tuple[float, ...]) 
     """Find jumps beyond the slice thickness.
 
     Unequal steps are no jumps: many protocols scan the posterior fossa thin and the rest thick. A jump is a step beyond
-    1.5 times what the thickness of its two slices fills; where both are equally thick (or the thickness is unknown) also
-    one beyond 1.5 times the steps around it, because overlapping slices can hide a loss from the first rule.
+    1.5 times what the thickness of its two slices fills; where both are equally thick (or the thickness is unknown)
+    also one beyond 1.5 times the steps around it, because overlapping slices can hide a loss from the first rule.
     """
     kept = [0] + [i for i in range(1, len(headers)) if positions_mm[i] - positions_mm[i - 1] > SAME_POSITION_MM]
-    steps = [positions_mm[above] - positions_mm[below] for below, above in zip(kept, kept[1:], strict=False)]
+    steps = [positions_mm[above] - positions_mm[below] for below, above in pairwise(kept)]
     found = []
     for index, step in enumerate(steps):
         lower, upper = headers[kept[index]].slice_thickness_mm, headers[kept[index + 1]].slice_thickness_mm

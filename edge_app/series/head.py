@@ -1,7 +1,8 @@
 """Is it a head with brain, and where in the stack does it lie? From pixels only; BodyPartExamined is often wrong (R16).
 
-A slice shows brain when bone encloses an area of a head's size that is mostly soft tissue of a brain's CT numbers. A chest,
-a neck and an abdomen have no such ring; a skull with air or water in it has no such tissue.
+A slice shows brain when bone encloses an area of a head's size that is mostly soft tissue of a brain's CT numbers. A
+chest, a neck and an abdomen have no such ring; a skull with air or water in it has no such tissue. A skull with a large
+part removed (craniectomy) does not enclose its brain and is refused as well.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ __all__ = [
     "vertex_seen",
 ]
 
-MIN_ENCLOSED_MM2 = 3000.0
-"""Smallest skull interior that counts: the spinal canal has 300, an adult cranium at mid level 13 000–18 000."""
+ENCLOSED_MM2 = (3000.0, 27000.0)
+"""Skull interior that counts: the spinal canal has 300, an adult cranium at mid level 13 000–20 000, a pelvis more."""
 
 MIN_BRAIN_SHARE = 0.6
 """Of the interior; orbits and sinuses take their part in low slices."""
@@ -50,7 +51,7 @@ VERTEX_TO_BASE_MM = 170.0
 def shows_brain(measures: SliceMeasures) -> bool:
     """Say whether a slice shows brain inside a skull."""
     return (
-        measures.inside_area_mm2 >= MIN_ENCLOSED_MM2
+        ENCLOSED_MM2[0] <= measures.inside_area_mm2 <= ENCLOSED_MM2[1]
         and measures.brain_area_mm2 >= MIN_BRAIN_SHARE * measures.inside_area_mm2
         and BRAIN_MEDIAN_HU[0] <= measures.brain_median_hu <= BRAIN_MEDIAN_HU[1]
     )

@@ -6,6 +6,7 @@ Everything but the noise is measured on a copy shrunk to about 1 mm a pixel by a
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -25,13 +26,15 @@ BRAIN_HU = (0, 100)
 """Soft tissue inside the skull: CSF to dense blood."""
 
 _WORKING_MM = 0.9
-_SUTURE_MM = 5.0
-"""Gaps in the skull up to this wide (sutures, vessel canals, burr holes) are closed before asking what it encloses."""
+_OPENINGS_MM = 18.0
+"""Openings in the skull up to this wide are bridged before asking what it encloses: sutures, burr holes, and the thin
+plates over orbits and sinuses that vanish at a CT's resolution."""
 
 _CONTACT_MM = 4.0
 """The table is thinner than this; opening by it separates table and head."""
 
 _FEWEST_PIXELS = 50
+_SMALLEST_PIXELS = 16
 
 Mask = NDArray[np.uint8]
 
@@ -46,26 +49,60 @@ def measure_slice(image: SliceImage) -> SliceMeasures:
     pixel_mm2 = pixel_mm[0] * pixel_mm[1]
     body = np.greater(small, BODY_HU).view(np.uint8)
     head, box = _largest_object(body, _odd(_CONTACT_MM, pixel_mm))
-    bone = np.greater(small, BONE_HU).view(np.uint8)
-    inside = _enclosed(bone, _odd(_SUTURE_MM, pixel_mm))
-    smooth = cv2.blur(small, (3, 3))
-    brain = cv2.inRange(smooth, BRAIN_HU[0], BRAIN_HU[1]) & inside
-    # Two pixels off the bone: there partial volume makes brain look dense.
-    core = cv2.erode(brain, np.ones((5, 5), np.uint8))
-    values = smooth[core > 0]
-    known = values.size >= _FEWEST_PIXELS
+    left, top, width, height = box
+    inside_mm2, brain_mm2, tissue = 0.0, 0.0, _Tissue()
+    if min(width, height) >= _SMALLEST_PIXELS:
+        part = np.ascontiguousarray(small[top : top + height, left : left + width])
+        inside = _enclosed(np.greater(part, BONE_HU).view(np.uint8), pixel_mm)
+        smooth = np.asarray(cv2.blur(part, (3, 3)), dtype=np.int16)
+        brain = np.asarray(cv2.inRange(smooth, BRAIN_HU[0], BRAIN_HU[1]), dtype=np.uint8) & inside
+        inside_mm2 = float(np.count_nonzero(inside)) * pixel_mm2
+        brain_mm2 = float(np.count_nonzero(brain)) * pixel_mm2
+        # Two pixels off the bone: there partial volume makes brain look dense.
+        core = np.asarray(cv2.erode(inside, np.ones((5, 5), np.uint8)), dtype=np.bool_)
+        tissue = _measure_tissue(image.hu, smooth, core, brain > 0, (left, top), small.shape)
     return SliceMeasures(
         sop_uid=image.sop_uid,
         air_hu=_air(small, head),
         body_fraction=float(body.mean()),
-        skull_area_mm2=float(np.count_nonzero(bone)) * pixel_mm2,
-        inside_area_mm2=float(np.count_nonzero(inside)) * pixel_mm2,
-        brain_area_mm2=float(np.count_nonzero(brain)) * pixel_mm2,
-        brain_median_hu=float(np.median(values)) if known else math.nan,
-        brain_p99_hu=float(np.percentile(values, 99)) if known else math.nan,
-        noise_hu=_noise(image.hu, core) if known else math.nan,
-        head_width_mm=box[0] * pixel_mm[1],
-        head_height_mm=box[1] * pixel_mm[0],
+        skull_area_mm2=float(np.count_nonzero(small > BONE_HU)) * pixel_mm2,
+        inside_area_mm2=inside_mm2,
+        brain_area_mm2=brain_mm2,
+        brain_median_hu=tissue.median_hu,
+        brain_p99_hu=tissue.p99_hu,
+        noise_hu=tissue.noise_hu,
+        head_width_mm=width * pixel_mm[1],
+        head_height_mm=height * pixel_mm[0],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Tissue:
+    median_hu: float = math.nan
+    p99_hu: float = math.nan
+    noise_hu: float = math.nan
+
+
+def _measure_tissue(
+    hu: NDArray[np.int16],
+    smooth: NDArray[np.int16],
+    core: NDArray[np.bool_],
+    brain: NDArray[np.bool_],
+    origin: tuple[int, int],
+    shape: tuple[int, ...],
+) -> _Tissue:
+    """Measure the soft tissue inside the skull.
+
+    The 99th percentile is taken over all that is denser than water, so that it rises with vessels full of contrast.
+    """
+    brain_core = core & brain
+    values = smooth[brain_core]
+    if values.size < _FEWEST_PIXELS:
+        return _Tissue()
+    return _Tissue(
+        median_hu=float(np.median(values)),
+        p99_hu=float(np.percentile(smooth[core & (smooth >= 0)], 99)),
+        noise_hu=_noise(hu, brain_core, origin, shape),
     )
 
 
@@ -80,33 +117,45 @@ def _shrink(image: SliceImage) -> tuple[NDArray[np.int16], tuple[float, float]]:
 
 
 def _odd(length_mm: float, pixel_mm: tuple[float, float]) -> int:
-    """Return an odd kernel size of about a length, at least 3 and at most 15 pixels."""
-    return int(np.clip(round(length_mm / min(pixel_mm)), 3, 15)) | 1
+    """Return an odd kernel size of about a length, at least 3 and at most 21 pixels."""
+    return int(np.clip(round(length_mm / min(pixel_mm)), 3, 21)) | 1
 
 
-def _largest_object(body: Mask, opening: int) -> tuple[Mask, tuple[int, int]]:
-    """Return the largest object filled, as a mask, and its (width, height) in pixels; both empty where there is none."""
+def _largest_object(body: Mask, opening: int) -> tuple[Mask, tuple[int, int, int, int]]:
+    """Return the largest object, filled, and its (left, top, width, height) in pixels; empty where there is none."""
     opened = cv2.morphologyEx(body, cv2.MORPH_OPEN, np.ones((opening, opening), np.uint8))
     contours, _ = cv2.findContours(opened, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     filled: Mask = np.zeros_like(body)
     if not contours:
-        return filled, (0, 0)
+        return filled, (0, 0, 0, 0)
     largest = max(contours, key=cv2.contourArea)
     cv2.drawContours(filled, [largest], -1, 1, cv2.FILLED)
-    _, _, width, height = cv2.boundingRect(largest)
-    return filled, (width, height)
+    left, top, width, height = cv2.boundingRect(largest)
+    return filled, (left, top, width, height)
 
 
-def _enclosed(bone: Mask, closing: int) -> Mask:
-    """Return what the largest ring of bone encloses, without the bone itself."""
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (closing, closing))
-    closed = cv2.morphologyEx(bone, cv2.MORPH_CLOSE, kernel)
-    contours, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    inside: Mask = np.zeros_like(bone)
-    if contours:
-        cv2.drawContours(inside, [max(contours, key=cv2.contourArea)], -1, 1, cv2.FILLED)
-        inside[bone > 0] = 0
-    return inside
+def _enclosed(bone: Mask, pixel_mm: tuple[float, float]) -> Mask:
+    """Return what the largest ring of bone encloses, without the bone itself.
+
+    Worked out at half the resolution: the kernel that bridges the base of the skull is large.
+    """
+    rows, columns = bone.shape
+    # A margin, because the dilation below must not be cut off at the edge of the head's box.
+    size = _odd(_OPENINGS_MM / 2, pixel_mm)
+    half = cv2.resize(bone * np.uint8(255), (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
+    half = cv2.copyMakeBorder(half, size, size, size, size, cv2.BORDER_CONSTANT, value=0)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    # A quarter of a pixel is bone enough: thin plates must not vanish with the resolution.
+    thick = cv2.dilate(np.greater(half, 60).view(np.uint8), kernel)
+    contours, _ = cv2.findContours(thick, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    if not contours:
+        return np.zeros_like(bone)
+    # Filling lies between dilation and erosion: a plain closing does not bridge the ends of two thin walls.
+    filled = np.zeros_like(thick)
+    cv2.drawContours(filled, [max(contours, key=cv2.contourArea)], -1, 1, cv2.FILLED)
+    filled = cv2.erode(filled, kernel)[size:-size, size:-size]
+    inside = np.asarray(cv2.resize(filled, (columns, rows), interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
+    return inside & (1 - bone)
 
 
 def _air(small: NDArray[np.int16], head: Mask) -> float:
@@ -115,18 +164,20 @@ def _air(small: NDArray[np.int16], head: Mask) -> float:
     return float(np.median(outside)) if outside.size >= _FEWEST_PIXELS else math.nan
 
 
-def _noise(hu: NDArray[np.int16], core: Mask) -> float:
-    """Return the robust standard deviation of brain minus its 7 × 7 mean, at full resolution."""
-    rows, columns = np.nonzero(core)
-    scale_y, scale_x = hu.shape[0] / core.shape[0], hu.shape[1] / core.shape[1]
-    top, bottom = int(rows.min() * scale_y), int((rows.max() + 1) * scale_y)
-    left, right = int(columns.min() * scale_x), int((columns.max() + 1) * scale_x)
+def _noise(hu: NDArray[np.int16], core: NDArray[np.bool_], origin: tuple[int, int], shape: tuple[int, ...]) -> float:
+    """Return the robust standard deviation of brain minus its 7 × 7 mean, at full resolution.
+
+    `core` lies at `origin` (left, top) in the shrunk image of `shape`.
+    """
+    rows, columns = np.nonzero(core.any(axis=1))[0], np.nonzero(core.any(axis=0))[0]
+    scale_y, scale_x = hu.shape[0] / shape[0], hu.shape[1] / shape[1]
+    top, bottom = int((origin[1] + rows[0]) * scale_y), int((origin[1] + rows[-1] + 1) * scale_y)
+    left, right = int((origin[0] + columns[0]) * scale_x), int((origin[0] + columns[-1] + 1) * scale_x)
     part = hu[top:bottom, left:right]
-    fine = part - cv2.blur(part, (7, 7))
+    fine = (part - cv2.blur(part, (7, 7)))[::2, ::2]
     mask = cv2.resize(
-        core[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1],
-        (part.shape[1], part.shape[0]),
+        core[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].view(np.uint8),
+        (fine.shape[1], fine.shape[0]),
         interpolation=cv2.INTER_NEAREST,
     )
-    values = np.abs(fine[::2, ::2][mask[::2, ::2] > 0])
-    return 1.4826 * float(np.median(values))
+    return 1.4826 * float(np.median(np.abs(fine[mask > 0])))

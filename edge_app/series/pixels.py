@@ -22,7 +22,7 @@ AIR_HU = -1000
 """What padding is set to: CT numbers of air (PS3.3 C.8.2.1)."""
 
 LOWEST_HU = -1024
-"""Below this lies padding, not tissue: scanners fill outside the reconstruction circle with −2000, −3024 and the like."""
+"""Below this lies padding, not tissue: scanners fill outside the reconstruction circle with −2000, −3024 and so on."""
 
 MAX_PIXELS = 4096 * 4096
 """Largest matrix that is decoded at all; the gate allows far less."""
@@ -125,11 +125,9 @@ def _padding(ds: pydicom.Dataset, header: SliceHeader, stored: NDArray[Any]) -> 
         return None
     with quiet_pydicom():
         limit: Any = ds.get("PixelPaddingRangeLimit")
-    if not isinstance(limit, int):
-        # A comparison with a value the stored type cannot hold is false everywhere.
-        return stored == value
-    low, high = sorted((value, limit))
-    return (stored >= low) & (stored <= high)
+    low, high = sorted((value, limit if isinstance(limit, int) else value))
+    within: NDArray[np.bool_] = (stored >= low) & (stored <= high)
+    return within
 
 
 def turn_to_standard(

@@ -1,7 +1,7 @@
 """Which series of a study is analysed: one documented, deterministic rule (SCREEN.md R18).
 
-A candidate must be CT Image Storage, have positions and orientations, be axial, and be neither localizer, MPR nor otherwise
-derived. Among those the first difference in this order decides:
+A candidate must be CT Image Storage, have positions and orientations, be axial, and be neither localizer, MPR nor
+otherwise derived. Among those the first difference in this order decides:
 
 1. no sharp (bone, lung) kernel;
 2. no contrast agent;
