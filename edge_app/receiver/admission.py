@@ -1,0 +1,46 @@
+"""Who is let in: one pure function that looks at an association request and says no, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Admission", "Refusal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Result, source and diagnostic of an A-ASSOCIATE-RJ (PS3.8 Section 9.3.4, Table 9-21)."""
+
+    result: int
+    source: int
+    diagnostic: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The rules. Any calling AE title may push to the right called one; lists of allowed peers belong here.
+
+    Parameters
+    ----------
+    aet
+        Our AE title, which a peer must call.
+    max_associations
+        How many peers may be connected at once.
+    self_check_aet
+        The calling AE title of this process's own C-ECHO, which is always let in: a busy receiver is not a dead one.
+    """
+
+    aet: str
+    max_associations: int
+    self_check_aet: str
+
+    def refuse(self, *, calling_aet: str, called_aet: str, others: int) -> Refusal | None:
+        """Judge a request while `others` associations are open; None lets it in."""
+        if called_aet.strip() != self.aet.strip():
+            return Refusal(0x01, 0x01, 0x07, "called AE title not recognised")
+        if calling_aet.strip() == self.self_check_aet:
+            return None
+        if others >= self.max_associations:
+            return Refusal(0x02, 0x03, 0x02, "local limit exceeded")
+        return None
