@@ -1,0 +1,149 @@
+"""The case list: the last cases with their status, over zones 3 to 6. Tap one to see it again."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtWidgets import QAbstractButton, QWidget
+
+from edge_app.ui.icons import paint_icon
+from edge_app.ui.screen_model import ActionTexts, CaseRow
+from edge_app.ui.text import FitText
+from edge_app.ui.theme import THEMES, Panel, Role, TextHeight, Theme
+from edge_app.ui.touch_button import TouchButton
+from edge_app.ui.zones import TARGET_GAP_MM, TARGET_MM
+
+__all__ = ["CasesPanel"]
+
+
+class _Row(QAbstractButton):
+    def __init__(self, parent: QWidget, panel: Panel) -> None:
+        super().__init__(parent)
+        body, least = panel.px(TextHeight.BODY_MM), panel.px(TextHeight.LEAST_MM)
+        self._name = FitText(self, cap_px=body, least_px=least, bold=True)
+        self._details = FitText(self, cap_px=least, least_px=least)
+        self._status = FitText(self, cap_px=body, least_px=least, bold=True)
+        self.texts = [self._name, self._details, self._status]
+        self.row: CaseRow | None = None
+        self._theme = THEMES["night"]
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+
+    def show_row(self, row: CaseRow | None, theme: Theme) -> None:
+        self.row, self._theme = row, theme
+        self.setVisible(row is not None)
+        if row is None:
+            return
+        self._name.set_words(row.name, theme.text)
+        self._details.set_words(row.details, theme.secondary)
+        self._status.set_words(row.status, theme.text)
+        self.setAccessibleName(f"{row.name}, {row.status}")
+        self.update()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        width, height = self.width(), self.height()
+        half = height // 2
+        self._name.setGeometry(16, 2, round(width * 0.5) - 20, half)
+        self._details.setGeometry(16, half - 2, round(width * 0.5) - 20, half)
+        left = round(width * 0.5) + height
+        self._status.setGeometry(left, 4, width - left - 12, height - 8)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if self.row is None:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        theme = self._theme
+        painter.setBrush(QColor(theme.surface))
+        painter.setPen(QPen(QColor(theme.text if self.row.current or self.hasFocus() else theme.border), 3))
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(2, 2, -2, -2), 6, 6)
+        height = self.height()
+        fill = theme.fills[self.row.look.role]
+        box = QRectF(round(self.width() * 0.5) + height * 0.06, height * 0.14, height * 0.72, height * 0.72)
+        if self.row.look.role is not Role.NEUTRAL:
+            painter.fillRect(box, QColor(fill.ground))
+        inner = box.adjusted(8, 8, -8, -8)
+        paint_icon(painter, inner, self.row.look.icon, fill.ink, fill.ground)
+
+
+class CasesPanel(QWidget):
+    """A page of cases and buttons to page and close."""
+
+    chosen = Signal(str)
+    closed = Signal()
+
+    def __init__(self, parent: QWidget, panel: Panel) -> None:
+        super().__init__(parent)
+        self._panel = panel
+        self._page = 0
+        self._cases: tuple[CaseRow, ...] = ()
+        self._theme = THEMES["night"]
+        body, least = panel.px(TextHeight.BODY_MM), panel.px(TextHeight.LEAST_MM)
+        self.rows: list[_Row] = []
+        self._empty = FitText(self, cap_px=body, least_px=least, align=Qt.AlignmentFlag.AlignHCenter)
+        self.newer = TouchButton(self, cap_px=body, least_px=least)
+        self.older = TouchButton(self, cap_px=body, least_px=least)
+        self.close_button = TouchButton(self, cap_px=body, least_px=least)
+        self.newer.tapped.connect(lambda: self._turn(-1))
+        self.older.tapped.connect(lambda: self._turn(1))
+        self.close_button.tapped.connect(self.closed)
+
+    @property
+    def texts(self) -> list[FitText]:
+        """Return the words in view (for the layout audit)."""
+        return [self._empty, *(words for row in self.rows if row.row for words in row.texts)]
+
+    def show_cases(self, cases: tuple[CaseRow, ...], words: ActionTexts, theme: Theme) -> None:
+        """Show the cases, the newest first."""
+        self._cases, self._theme = cases, theme
+        self.newer.show_words(words.newer, theme)
+        self.older.show_words(words.older, theme)
+        self.close_button.show_words(words.close, theme)
+        self._empty.set_words("" if cases else words.no_cases, theme.text)
+        self._fill()
+
+    def open_first_page(self) -> None:
+        """Start again with the newest cases."""
+        self._page = 0
+        self._fill()
+
+    def _turn(self, by: int) -> None:
+        pages = max(-(-len(self._cases) // max(len(self.rows), 1)), 1)
+        self._page = min(max(self._page + by, 0), pages - 1)
+        self._fill()
+
+    def _fill(self) -> None:
+        first = self._page * len(self.rows)
+        for number, row in enumerate(self.rows, start=first):
+            row.show_row(self._cases[number] if number < len(self._cases) else None, self._theme)
+        self.newer.setEnabled(self._page > 0)
+        self.older.setEnabled(first + len(self.rows) < len(self._cases))
+        self.update()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Make as many rows as there is room for."""
+        target, gap = self._panel.px(TARGET_MM), self._panel.px(TARGET_GAP_MM)
+        side = self._panel.px(40.0)
+        count = max((self.height() + gap) // (target + gap), 1)
+        while len(self.rows) < count:
+            row = _Row(self, self._panel)
+            row.clicked.connect(lambda _=False, tapped=row: self._choose(tapped))
+            self.rows.append(row)
+        while len(self.rows) > count:
+            self.rows.pop().deleteLater()
+        width = self.width() - side - gap
+        for number, row in enumerate(self.rows):
+            row.setGeometry(0, number * (target + gap), width, target)
+        self._empty.setGeometry(0, 0, width, target)
+        left = width + gap
+        self.newer.setGeometry(left, 0, side, target)
+        self.older.setGeometry(left, target + gap, side, target)
+        self.close_button.setGeometry(left, self.height() - target, side, target)
+        self._fill()
+
+    def _choose(self, row: _Row) -> None:
+        if row.row is not None:
+            self.chosen.emit(row.row.study_uid)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Cover what lies below."""
+        QPainter(self).fillRect(self.rect(), QColor(self._theme.ground))

@@ -1,0 +1,166 @@
+"""Zone 4: the CT image with its corner texts, orientation letters and ways to scroll."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
+from PySide6.QtWidgets import QWidget
+
+from edge_app.ui.screen_model import ViewTexts
+from edge_app.ui.text import fitted, paint_fitted
+from edge_app.ui.theme import Panel, TextHeight
+from edge_app.ui.windowing import Preset, apply_window
+
+__all__ = ["CtView", "grey_image"]
+
+_DRAG_MM = 3.0
+"""Dragging this far goes one slice on."""
+
+_INK = "#F2F5F7"
+_GROUND = "#000000"
+_LEFT, _RIGHT, _CENTRE = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight, Qt.AlignmentFlag.AlignHCenter
+
+
+def grey_image(hu: NDArray[np.int16], preset: Preset) -> QImage:
+    """Return a slice (H, W) int16 HU through a window as an 8-bit grey image that owns its pixels."""
+    grey = apply_window(hu, preset)
+    height, width = grey.shape
+    return QImage(grey.data, width, height, width, QImage.Format.Format_Grayscale8).copy()
+
+
+class CtView(QWidget):
+    """One slice, never mirrored or upside down: rows run to the back, columns to the patient's left."""
+
+    scrolled = Signal(int)
+    """Slices towards the head."""
+
+    def __init__(self, parent: QWidget, panel: Panel) -> None:
+        super().__init__(parent)
+        self._panel = panel
+        self._hu: NDArray[np.int16] | None = None
+        self._preset: Preset | None = None
+        self._image: QImage | None = None
+        self._spacing_mm = (1.0, 1.0)
+        self._zoom = 1.0
+        self._texts = ViewTexts((), (), (), (), "", False, "")
+        self._drag_from: float | None = None
+        self._wheel = 0
+        self._letters = ("A", "P", "R", "L")
+        self.setAccessibleName("CT")
+
+    @property
+    def has_image(self) -> bool:
+        """Return whether a slice is in view."""
+        return self._image is not None
+
+    @property
+    def image(self) -> QImage | None:
+        """Return the grey image in view."""
+        return self._image
+
+    def show_slice(
+        self,
+        hu: NDArray[np.int16] | None,
+        spacing_mm: tuple[float, float],
+        preset: Preset,
+        zoom: float,
+        texts: ViewTexts,
+    ) -> None:
+        """Show a slice (H, W) int16 HU, or the placeholder when it is None; `spacing_mm` is (row, column)."""
+        if hu is not self._hu or preset != self._preset:
+            self._hu, self._preset = hu, preset
+            self._image = None if hu is None else grey_image(hu, preset)
+            self.update()
+        if (spacing_mm, zoom, texts) != (self._spacing_mm, self._zoom, self._texts):
+            self._spacing_mm, self._zoom, self._texts = spacing_mm, zoom, texts
+            self.update()
+
+    def image_box(self) -> QRectF:
+        """Return where the image lies: its aspect is that of millimetres, its longer side fills the view."""
+        if self._image is None:
+            return QRectF()
+        height_mm = self._image.height() * self._spacing_mm[0]
+        width_mm = self._image.width() * self._spacing_mm[1]
+        scale = min(self.width() / width_mm, self.height() / height_mm) * self._zoom
+        width, height = width_mm * scale, height_mm * scale
+        return QRectF((self.width() - width) / 2, (self.height() - height) / 2, width, height)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint slice, corner texts and letters."""
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), QColor(_GROUND))
+        if self._image is not None:
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            painter.drawImage(self.image_box(), self._image)
+        painter.setRenderHint(QPainter.RenderHint.TextAntialiasing)
+        whole = QRectF(self.rect()).adjusted(8, 4, -8, -4)
+        texts = self._texts
+        if self._image is None and texts.placeholder:
+            self._words(painter, whole, texts.placeholder, _CENTRE, self._panel.px(TextHeight.BODY_MM))
+        line = self._panel.px(TextHeight.LEAST_MM) * 1.5
+        half = whole.width() / 2 - 6
+        for lines, side in ((texts.top_left, _LEFT), (texts.top_right, _RIGHT)):
+            for number, words in enumerate(lines):
+                left = whole.left() if side == _LEFT else whole.right() - half
+                self._words(painter, QRectF(left, whole.top() + number * line, half, line), words, side)
+        for lines, side in ((texts.bottom_left, _LEFT), (texts.bottom_right, _RIGHT)):
+            for number, words in enumerate(reversed(lines)):
+                left = whole.left() if side == _LEFT else whole.right() - half
+                self._words(painter, QRectF(left, whole.bottom() - (number + 1) * line, half, line), words, side)
+        if texts.burnt_in:
+            foot = QRectF(whole.left(), whole.bottom() - line, whole.width(), line)
+            self._words(painter, foot, texts.burnt_in, _CENTRE)
+        if self._image is not None and texts.letters:
+            self._paint_letters(painter, whole)
+
+    def _paint_letters(self, painter: QPainter, whole: QRectF) -> None:
+        size = self._panel.px(TextHeight.NAME_MM)
+        box = QRectF(0, 0, size * 2, size * 1.9)
+        top, bottom, left, right = self._letters
+        centre = whole.center()
+        box.moveCenter(QPointF(centre.x(), whole.top() + size))
+        self._words(painter, box, top, _CENTRE, size)
+        box.moveCenter(QPointF(centre.x(), whole.bottom() - size - self._panel.px(TextHeight.LEAST_MM) * 1.5))
+        self._words(painter, box, bottom, _CENTRE, size)
+        box.moveCenter(QPointF(whole.left() + size * 0.6, centre.y()))
+        self._words(painter, box, left, _CENTRE, size)
+        box.moveCenter(QPointF(whole.right() - size * 0.6, centre.y()))
+        self._words(painter, box, right, _CENTRE, size)
+
+    def _words(
+        self, painter: QPainter, box: QRectF, words: str, align: Qt.AlignmentFlag, cap_px: float | None = None
+    ) -> None:
+        least = self._panel.px(TextHeight.LEAST_MM)
+        layout = fitted(words, box.width(), box.height(), cap_px or least, least, bold=cap_px is not None, wrap=False)
+        # A black shadow keeps the words readable over bone.
+        for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+            paint_fitted(painter, box.translated(dx, dy), layout, _GROUND, bold=cap_px is not None, align=align)
+        paint_fitted(painter, box, layout, _INK, bold=cap_px is not None, align=align)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Begin a drag."""
+        self._drag_from = event.position().y()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Scroll while dragging: up is towards the head."""
+        if self._drag_from is None:
+            return
+        step = _DRAG_MM * self._panel.px_per_mm
+        steps = int((self._drag_from - event.position().y()) / step)
+        if steps:
+            self._drag_from -= steps * step
+            self.scrolled.emit(steps)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """End a drag."""
+        self._drag_from = None
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Scroll one slice per notch; fine wheels add up."""
+        self._wheel += event.angleDelta().y()
+        notches = int(self._wheel / 120)
+        if notches:
+            self._wheel -= notches * 120
+            self.scrolled.emit(notches)

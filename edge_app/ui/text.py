@@ -1,0 +1,135 @@
+"""The one widget that shows words, and the one function that paints them."""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtWidgets import QWidget
+
+from edge_app.ui.fitting import ABOVE, PITCH, Fitted, fit
+from edge_app.ui.fonts import advance, sized_font
+
+__all__ = ["FitText", "fitted", "paint_fitted"]
+
+
+@lru_cache(maxsize=1024)
+def fitted(
+    words: str, width_px: float, height_px: float, cap_px: float, least_px: float, *, bold: bool, wrap: bool
+) -> Fitted:
+    """Return the layout of a text in the screen's font (kept, as most texts do not change from paint to paint)."""
+    return fit(
+        words,
+        width_px,
+        height_px,
+        cap_px=cap_px,
+        least_px=least_px,
+        measure=partial(advance, bold=bold),
+        wrap=wrap,
+    )
+
+
+def paint_fitted(
+    painter: QPainter,
+    box: QRectF,
+    layout: Fitted,
+    colour: str,
+    *,
+    bold: bool,
+    align: Qt.AlignmentFlag,
+    at_top: bool = False,
+) -> None:
+    """Paint a fitted text into its box, centred vertically unless `at_top`."""
+    painter.setFont(sized_font(layout.cap_px, bold=bold))
+    painter.setPen(QColor(colour))
+    above = 0.0 if at_top else (box.height() - layout.height_px) / 2
+    baseline = box.top() + above + layout.cap_px * ABOVE
+    for line in layout.lines:
+        width = advance(line, bold=bold) * layout.cap_px * layout.stretch
+        left = box.left()
+        if align & Qt.AlignmentFlag.AlignHCenter:
+            left += (box.width() - width) / 2
+        elif align & Qt.AlignmentFlag.AlignRight:
+            left += box.width() - width
+        painter.save()
+        painter.translate(QPointF(left, baseline))
+        painter.scale(layout.stretch, 1.0)
+        painter.drawText(QPointF(0, 0), line)
+        painter.restore()
+        baseline += layout.cap_px * PITCH
+
+
+class FitText(QWidget):
+    """Words in a box: as large as asked, smaller where they must be, never cut off.
+
+    Parameters
+    ----------
+    cap_px, least_px
+        Cap height wanted and least cap height, in pixels.
+    """
+
+    def __init__(
+        self,
+        parent: QWidget,
+        *,
+        cap_px: float,
+        least_px: float,
+        bold: bool = False,
+        wrap: bool = False,
+        align: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignLeft,
+        at_top: bool = False,
+    ) -> None:
+        super().__init__(parent)
+        self._at_top = at_top
+        self._cap_px, self._least_px = cap_px, least_px
+        self._bold, self._wrap, self._align = bold, wrap, align
+        self._words = ""
+        self._colour = "#FFFFFF"
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+
+    @property
+    def words(self) -> str:
+        """Return the text."""
+        return self._words
+
+    @property
+    def layout_now(self) -> Fitted:
+        """Return how the text lies in the box as it is now."""
+        return fitted(
+            self._words,
+            self.width(),
+            self.height(),
+            self._cap_px,
+            self._least_px,
+            bold=self._bold,
+            wrap=self._wrap,
+        )
+
+    @property
+    def fits(self) -> bool:
+        """Return whether the whole text is inside the box at an allowed size."""
+        return not self._words or self.layout_now.fits
+
+    def set_words(self, words: str, colour: str) -> None:
+        """Show other words or another colour; the same ones cost nothing."""
+        if (words, colour) != (self._words, self._colour):
+            self._words, self._colour = words, colour
+            self.setAccessibleName(words.replace("\n", " "))
+            self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the words."""
+        if not self._words:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.TextAntialiasing)
+        paint_fitted(
+            painter,
+            QRectF(self.rect()),
+            self.layout_now,
+            self._colour,
+            bold=self._bold,
+            align=self._align,
+            at_top=self._at_top,
+        )
