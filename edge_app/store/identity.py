@@ -41,7 +41,7 @@ INFLATE_LIMIT_BYTES = 1 << 20
 _PARSE_ERRORS = (
     AttributeError,
     EOFError,
-    KeyError,
+    LookupError,
     NotImplementedError,
     OSError,
     OverflowError,

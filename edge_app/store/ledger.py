@@ -105,6 +105,10 @@ class Ledger:
         """Return a number that changes when another connection has committed (cheap: poll it)."""
         return int(self._rows("PRAGMA data_version")[0][0])
 
+    def read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return the rows of a query of another module of the store, without waiting for the write lock."""
+        return self._rows(sql, *values)
+
     def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:
             return self._db.execute(sql, values).fetchall()
@@ -339,10 +343,11 @@ class Ledger:
                 (result.study_uid, revision, now, monotonic_s(), json.dumps(body), last_instance_id),
             )
             self.put_study(result.study_uid, result.status)
+            payload = json.dumps({"revision": revision, "last_instance_id": last_instance_id})
             for kind in ("images", "result"):
                 db.execute(
                     "INSERT INTO outbox (study_uid, kind, payload, created_utc, updated_utc) VALUES (?, ?, ?, ?, ?)",
-                    (result.study_uid, kind, json.dumps({"revision": revision}), now, now),
+                    (result.study_uid, kind, payload, now, now),
                 )
             self.audit(
                 "result",

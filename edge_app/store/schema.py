@@ -72,11 +72,20 @@ CREATE TABLE results (              -- never changed once written; the newest re
 CREATE TABLE outbox (               -- what has to leave the vehicle
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     study_uid TEXT NOT NULL, kind TEXT NOT NULL,     -- images | result
-    payload TEXT NOT NULL,                           -- JSON
+    payload TEXT NOT NULL,                           -- JSON: revision (0: no result yet), last_instance_id
     state TEXT NOT NULL DEFAULT 'queued',            -- queued | sent | failed
     tries INTEGER NOT NULL DEFAULT 0, created_utc TEXT NOT NULL, updated_utc TEXT NOT NULL,
     problem TEXT NOT NULL DEFAULT ''
 ) STRICT;
+CREATE TABLE deliveries (           -- one row per object and destination: the proof, or the refusals so far
+    destination TEXT NOT NULL, sop_uid TEXT NOT NULL, study_uid TEXT NOT NULL,
+    state TEXT NOT NULL,                     -- sent | refused
+    status INTEGER NOT NULL,                 -- DIMSE status the destination answered; -1: never asked
+    transfer_syntax_uid TEXT NOT NULL, sha256 TEXT NOT NULL,
+    tries INTEGER NOT NULL, at_utc TEXT NOT NULL, problem TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (destination, sop_uid)
+) STRICT;
+CREATE INDEX deliveries_by_study ON deliveries(study_uid);
 CREATE TABLE audit (                -- append-only, hash-chained; see edge_app.store.audit
     seq INTEGER PRIMARY KEY,
     at_utc TEXT NOT NULL, process TEXT NOT NULL, event TEXT NOT NULL, body TEXT NOT NULL,

@@ -1,0 +1,118 @@
+"""The ledger: whole transactions or none, one word per association, no other version."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from edge_app.core.errors import StoreError
+from edge_app.store import audit
+from edge_app.store.inbox import Inbox
+from edge_app.store.ledger import Ledger
+from edge_app.store.paths import StorePaths
+from tests.instances import STUDY_UID, add, make_instance
+
+
+def _events(ledger: Ledger) -> list[str]:
+    with ledger.transaction() as db:
+        return [row[0] for row in db.execute("SELECT event FROM audit ORDER BY seq")]
+
+
+def test_a_block_that_fails_leaves_nothing(ledger: Ledger) -> None:
+    with pytest.raises(RuntimeError), ledger.transaction():
+        ledger.audit("first", {})
+        raise RuntimeError("in the middle")
+    assert _events(ledger) == []
+
+
+def test_after_a_failed_commit_the_next_transaction_is_a_new_one(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_ledger: Ledger) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "_commit", fail)
+        with pytest.raises(sqlite3.OperationalError):
+            ledger.audit("lost", {})
+    ledger.audit("kept", {})
+    with Ledger(ledger.paths, "work") as other:
+        assert _events(other) == ["kept"]
+
+
+def test_threads_share_a_ledger_and_the_audit_chain_holds(ledger: Ledger) -> None:
+    threads = [threading.Thread(target=lambda: [ledger.audit("event", {"n": n}) for n in range(20)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(_events(ledger)) == 80
+    with ledger.transaction() as db:
+        assert audit.verify(db) is None
+
+
+def test_an_association_ends_once_and_the_first_word_counts(ledger: Ledger) -> None:
+    ledger.open_association("a1", "SCANNER", "MSU1", "10.0.0.1:104")
+    ledger.close_association("a1", "released")
+    ledger.close_association("a1", "aborted")
+    (row,) = ledger.associations()
+    assert (row.outcome, row.calling_aet) == ("released", "SCANNER")
+    assert _events(ledger) == ["association_opened", "association_closed"]
+
+
+def test_associations_of_a_dead_receiver_are_lost(ledger: Ledger) -> None:
+    ledger.open_association("a1", "SCANNER", "MSU1", "10.0.0.1:104")
+    ledger.close_orphaned_associations()
+    assert [row.outcome for row in ledger.associations()] == ["lost"]
+
+
+def test_only_the_associations_that_brought_a_study_are_its_own(ledger: Ledger, inbox: Inbox) -> None:
+    for name in ("a1", "a2"):
+        ledger.open_association(name, "SCANNER", "MSU1", "10.0.0.1:104")
+    add(inbox, make_instance(), association_id="a2")
+    assert [row.id for row in ledger.associations(STUDY_UID)] == ["a2"]
+
+
+def test_another_process_commit_changes_the_data_version(ledger: Ledger) -> None:
+    with Ledger(ledger.paths, "work") as other:
+        before = other.data_version()
+        ledger.beat({"port": 104})
+        assert other.data_version() != before
+        assert other.heartbeats()["receive"].detail == {"port": 104}
+
+
+def test_a_ledger_of_another_version_is_refused(ledger: Ledger) -> None:
+    with ledger.transaction() as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreError, match="version 99"):
+        Ledger(ledger.paths, "work")
+
+
+def test_a_file_that_is_no_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
+    paths = StorePaths(tmp_path)
+    paths.ledger.write_bytes(b"not a ledger" * 1000)
+    with pytest.raises(StoreError):
+        Ledger(paths, "receive")
+    assert paths.ledger.read_bytes() == b"not a ledger" * 1000
+
+
+def _open_and_beat(root: Path, name: str) -> None:
+    with Ledger(StorePaths(root), name) as ledger:
+        ledger.beat()
+
+
+def test_four_processes_may_open_an_empty_store_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    names = ("receive", "work", "screen", "deliver")
+    processes = [context.Process(target=_open_and_beat, args=(tmp_path, name)) for name in names]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
+    with Ledger(StorePaths(tmp_path), "doctor") as ledger:
+        assert sorted(ledger.heartbeats()) == sorted(names)

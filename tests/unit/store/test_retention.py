@@ -1,0 +1,67 @@
+"""Room is made with delivered studies only, oldest first, and only when it is needed."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge_app.core.types import StudyResult, StudyStatus
+from edge_app.store import retention
+from edge_app.store.inbox import Inbox, Outcome
+from edge_app.store.ledger import Ledger
+from tests.instances import add, make_instance
+
+
+def _analyse(ledger: Ledger, study_uid: str, *, sent: bool) -> None:
+    last = ledger.instances(study_uid=study_uid)[-1].id
+    result = StudyResult(
+        study_uid, "", StudyStatus.NO_RESULT, None, None, (), None, (), None, None, {}
+    )  # fmt: skip
+    ledger.add_result(result, last_instance_id=last)
+    if sent:
+        with ledger.transaction() as db:
+            db.execute("UPDATE outbox SET state = 'sent' WHERE study_uid = ?", (study_uid,))
+
+
+@pytest.fixture
+def three_delivered(ledger: Ledger, inbox: Inbox) -> Ledger:
+    for study_uid in ("1.1", "1.2", "1.3"):
+        add(inbox, make_instance(study_uid=study_uid))
+        _analyse(ledger, study_uid, sent=True)
+    return ledger
+
+
+def test_above_the_low_watermark_nothing_goes(three_delivered: Ledger) -> None:
+    assert retention.make_room(three_delivered, low_bytes=10, high_bytes=20, free_bytes=lambda: 10) == []
+    assert len(three_delivered.instances()) == 3
+
+
+def test_the_oldest_go_until_the_high_watermark_is_reached(three_delivered: Ledger) -> None:
+    free = iter([5, 5, 15, 25])
+    removed = retention.make_room(three_delivered, low_bytes=10, high_bytes=20, free_bytes=lambda: next(free))
+    assert removed == ["1.1", "1.2"]
+    assert [row.study_uid for row in three_delivered.instances()] == ["1.3"]
+    assert not three_delivered.paths.instance("1.1", "x").parent.exists()
+    assert three_delivered.paths.instance("1.3", "x").parent.exists()
+    assert three_delivered.latest_result("1.1") is not None
+
+
+def test_what_has_not_been_delivered_in_full_stays(ledger: Ledger, inbox: Inbox) -> None:
+    add(inbox, make_instance(study_uid="1.1"))
+    add(inbox, make_instance(study_uid="1.2"))
+    _analyse(ledger, "1.2", sent=False)
+    add(inbox, make_instance(study_uid="1.3"))
+    _analyse(ledger, "1.3", sent=True)
+    add(inbox, make_instance(study_uid="1.3"))  # a late slice, in no result yet
+    add(inbox, make_instance("1.9.9", study_uid="1.4"))
+    _analyse(ledger, "1.4", sent=True)
+    add(inbox, make_instance("1.9.9", study_uid="1.4", pixel=4))  # other bytes that nobody was sent
+    assert retention.make_room(ledger, low_bytes=10, high_bytes=20, free_bytes=lambda: 0) == []
+    assert len(ledger.instances()) == 5
+    assert not retention.remove_study(ledger, "1.1")
+
+
+def test_a_removed_study_may_come_again(three_delivered: Ledger, inbox: Inbox) -> None:
+    assert retention.remove_study(three_delivered, "1.1")
+    assert add(inbox, make_instance(study_uid="1.1")) is Outcome.STORED
+    (row,) = three_delivered.instances(study_uid="1.1")
+    assert (three_delivered.paths.root / row.path).is_file()
