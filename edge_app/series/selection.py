@@ -122,12 +122,12 @@ def _is_localizer(header: SliceHeader) -> bool:
 
 def _objection(candidate: Candidate) -> str:
     """Return why a series cannot be analysed at all, or ""."""
-    first = candidate.headers[0]
     types = {value.upper() for header in candidate.headers for value in header.image_type}
+    foreign = next((h for h in candidate.headers if h.modality not in ("CT", "")), None)
+    if foreign is not None:
+        return f"modality {foreign.modality}"
     if any(header.sop_class_uid != CT_IMAGE_STORAGE for header in candidate.headers):
         return "not CT Image Storage"
-    if any(header.modality not in ("CT", "") for header in candidate.headers):
-        return f"modality {first.modality}"
     if types & _NOT_ORIGINAL:
         return "localizer" if "LOCALIZER" in types else "reformatted images"
     if any(header.image_type[:1] == ("DERIVED",) and not header.lossy for header in candidate.headers):
