@@ -24,6 +24,7 @@ else:
 __all__ = [
     "AnalysisSettings",
     "CompletenessSettings",
+    "DeliverySettings",
     "ReceiverSettings",
     "ScreenSettings",
     "Settings",
@@ -72,6 +73,27 @@ class AnalysisSettings(_Section):
     timeout_s: float = Field(120.0, gt=0)
 
 
+class DeliverySettings(_Section):
+    """Where images and results go, and how stubbornly."""
+
+    destination: str = Field("", pattern=r"^$|^[\x20-\x3F\x41-\x5B\x5D-\x7E]{1,16}@[^@\s]+:[0-9]{1,5}$")
+    """``AE@HOST:PORT`` of the stroke centre; empty: nothing is sent, and the heartbeat says so."""
+    calling_aet: str = Field("MSU1", min_length=1, max_length=16, pattern=r"^[\x20-\x5B\x5D-\x7E]+$")
+    """Our AE title towards the destination."""
+    retry_first_s: float = Field(10.0, gt=0, le=3600)
+    """Pause after the first failure; it doubles with each further one."""
+    retry_longest_s: float = Field(300.0, gt=0, le=3600)
+    """Longest pause between two tries."""
+    connect_timeout_s: float = Field(10.0, gt=0)
+    """A destination that has not answered the association request by then counts as out of reach."""
+    stalled_timeout_s: float = Field(60.0, gt=0)
+    """A connection on which nothing moves for so long is given up."""
+    answer_timeout_s: float = Field(600.0, gt=0)
+    """Longest time for one object and its answer; a CT slice takes 70 s at 64 kbit/s."""
+    refusals_max: int = Field(6, ge=1, le=100)
+    """An object refused this often is given up (`failed`, shown); one that never got through is not."""
+
+
 class ScreenSettings(_Section):
     """The triage screen."""
 
@@ -90,6 +112,7 @@ class Settings(_Section):
     receiver: ReceiverSettings = ReceiverSettings()
     completeness: CompletenessSettings = CompletenessSettings()
     analysis: AnalysisSettings = AnalysisSettings()
+    delivery: DeliverySettings = DeliverySettings()
     screen: ScreenSettings = ScreenSettings()
 
     def replaced(self, **sections: Mapping[str, object]) -> Settings:

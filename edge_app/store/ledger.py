@@ -19,6 +19,7 @@ from edge_app.core.clock import boot_id, monotonic_s, utc_iso, utc_now
 from edge_app.core.errors import StoreError
 from edge_app.core.types import StudyResult, StudyStatus
 from edge_app.store import audit, schema
+from edge_app.store.lock import hold_in_turn
 from edge_app.store.paths import StorePaths
 from edge_app.store.rows import AssociationRow, FrameRow, HeartbeatRow, InstanceRow, StudyRow
 
@@ -46,7 +47,10 @@ class Ledger:
         try:
             self._db = sqlite3.connect(paths.ledger, timeout=30.0, isolation_level=None, check_same_thread=False)
             try:
-                self._db.execute("PRAGMA journal_mode = WAL")
+                # The switch to WAL does not wait for others as all else does, so four processes that open an empty
+                # store at once would see "database is locked".
+                with hold_in_turn(paths.root / "ledger.lock"):
+                    self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._db.execute("PRAGMA foreign_keys = ON")
                 schema.prepare(self._db)

@@ -59,7 +59,7 @@ CREATE TABLE attempts (             -- noted before the model is touched; see ed
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     study_uid TEXT NOT NULL, boot_id TEXT NOT NULL, pid INTEGER NOT NULL,
     started_utc TEXT NOT NULL, ended_utc TEXT,
-    outcome TEXT NOT NULL DEFAULT 'running'  -- running | done | failed | crashed | power_cut
+    outcome TEXT NOT NULL DEFAULT 'running'  -- running | done | stopped | failed | crashed | power_cut
 ) STRICT;
 CREATE INDEX attempts_by_study ON attempts(study_uid, id);
 CREATE TABLE results (              -- never changed once written; the newest revision counts
