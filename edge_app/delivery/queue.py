@@ -1,0 +1,249 @@
+"""Working off the outbox: results first, then images; each object once, however often the link breaks.
+
+What was sent is in the ledger before the next object leaves, so a process that is killed goes on where it was. An
+object that was on its way at that moment is sent again, under the same UID: for the peer it is the same instance.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge_app.core.clock import MonotonicClock, monotonic_s
+from edge_app.core.config import DeliverySettings
+from edge_app.core.errors import MsuError, NetworkError, SendError
+from edge_app.core.logs import get_logger, short
+from edge_app.delivery.dimse import Receipt
+from edge_app.delivery.items import Item, items_of_instances, verify
+from edge_app.delivery.retry import Backoff
+from edge_app.store import outbox
+from edge_app.store.ledger import Ledger
+from edge_app.store.outbox import DeliveryRow, OutboxRow
+
+__all__ = ["Connect", "DeliveryQueue", "MakeObjects", "Sender"]
+
+_log = get_logger(__name__)
+
+
+class Sender(Protocol):
+    """An open link: `edge_app.delivery.dimse.Link`."""
+
+    def send(self, item: Item) -> Receipt:
+        """Send one object."""
+
+
+Connect = Callable[[Sequence[Item]], AbstractContextManager[Sender]]
+"""Opens a link for some objects."""
+
+MakeObjects = Callable[[OutboxRow], Sequence[Item]]
+"""Returns the objects of a result row, making them where they are not there yet; raises `MsuError`."""
+
+
+STRIKES = 3
+"""A row on which the connection broke so often lets the others go first: it may be the row that breaks it."""
+
+
+@dataclass(slots=True)
+class _Wait:
+    failures: int = 0
+    until_s: float = 0.0
+    broke: int = 0
+
+
+class DeliveryQueue:
+    """Sends what the outbox holds to one destination.
+
+    Parameters
+    ----------
+    ledger
+        Where the outbox and the proofs are.
+    settings
+        Destination and patience.
+    connect, make_objects
+        The way out, and how a result becomes DICOM objects.
+    backoff, clock
+        Injected by tests.
+    stopped
+        True when the process is to end: then the next object is not begun.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: DeliverySettings,
+        *,
+        connect: Connect,
+        make_objects: MakeObjects,
+        stopped: Callable[[], bool],
+        backoff: Backoff | None = None,
+        clock: MonotonicClock = monotonic_s,
+    ) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._connect = connect
+        self._make_objects = make_objects
+        self._stopped = stopped
+        self._backoff = backoff or Backoff(settings.retry_first_s, settings.retry_longest_s)
+        self._clock = clock
+        self._link = _Wait()
+        self._rows: defaultdict[int, _Wait] = defaultdict(_Wait)
+        self._broke: Counter[str] = Counter()
+        self._state = "idle"
+        self._problem = ""
+        self._sending = ""
+
+    def detail(self) -> dict[str, object]:
+        """Return what the heartbeat says: counts by kind and state, the link's state, and when it is tried again."""
+        off = not self._settings.destination
+        return {
+            "destination": self._settings.destination,
+            "link": "off" if off else self._state,
+            "problem": "no destination configured: nothing is sent" if off else self._problem,
+            "next_try_in_s": round(max(0.0, self._link.until_s - self._clock()), 1) if self._state == "down" else None,
+            "sending": self._sending,
+            "outbox": outbox.count_by_state(self._ledger),
+        }
+
+    def step(self) -> bool:
+        """Work off the row that is due first; returns False when there is none before something changes."""
+        row = self._next()
+        if row is None:
+            return False
+        outbox.note_attempt(self._ledger, row)
+        try:
+            items = self._items(row)
+        except MsuError as error:
+            self._postpone(row, f"{error.code} {error.message}")
+            return True
+        missing = self._missing(row, items)
+        if missing:
+            self._sending = row.kind
+            try:
+                with self._connect(missing) as link:
+                    self._link = _Wait()
+                    self._state, self._problem = "up", ""
+                    self._send_all(link, row, missing)
+            except NetworkError as error:
+                if not self._stopped():
+                    self._back_off(error)
+                return True
+            finally:
+                self._sending = ""
+            self._state = "idle"
+        self._settle(row, items)
+        return True
+
+    def _next(self) -> OutboxRow | None:
+        now_s = self._clock()
+        if not self._settings.destination or now_s < self._link.until_s:
+            return None
+        due = [
+            row
+            for row in outbox.queued(self._ledger)
+            if row.id not in self._rows or now_s >= self._rows[row.id].until_s
+        ]
+        return min(due, key=lambda row: self._rows[row.id].broke // STRIKES, default=None)
+
+    def _items(self, row: OutboxRow) -> Sequence[Item]:
+        if row.kind == "result":
+            return self._make_objects(row)
+        result = outbox.result_of(self._ledger, row.study_uid, row.revision)
+        first = result.key_slices if result else ()
+        return items_of_instances(self._ledger.instances(study_uid=row.study_uid), self._ledger.paths, first)
+
+    def _missing(self, row: OutboxRow, items: Sequence[Item]) -> list[Item]:
+        done = outbox.deliveries(self._ledger, row.study_uid, self._settings.destination)
+        missing = [item for item in items if item.sop_uid not in done or not self._is_over(done[item.sop_uid])]
+        return sorted(missing, key=lambda item: self._broke[item.sop_uid])
+
+    def _is_over(self, delivery: DeliveryRow) -> bool:
+        return delivery.state == "sent" or delivery.tries >= self._settings.refusals_max
+
+    def _send_all(self, link: Sender, row: OutboxRow, items: Sequence[Item]) -> None:
+        newest = max(waiting.id for waiting in outbox.queued(self._ledger))
+        for item in items:
+            # A result that came meanwhile overtakes the images: on a thin link they take minutes.
+            overtaken = row.kind == "images" and outbox.has_queued_result(self._ledger, after_id=newest)
+            if self._stopped() or overtaken:
+                return
+            try:
+                self._send(link, row, item)
+            except NetworkError:
+                self._broke[item.sop_uid] += 1
+                self._rows[row.id].broke += 1
+                raise
+
+    def _send(self, link: Sender, row: OutboxRow, item: Item) -> None:
+        """Send one object and keep the answer."""
+        status, problem = -1, ""
+        try:
+            verify(item)
+            receipt = link.send(item)
+            if receipt.busy:
+                raise NetworkError(
+                    f"the destination has no room (0x{receipt.status:04X})", remedy="It is tried again by itself."
+                )
+            status, problem = receipt.status, f"status 0x{receipt.status:04X}"
+            if receipt.accepted:
+                outbox.note_sent(
+                    self._ledger,
+                    self._settings.destination,
+                    row.study_uid,
+                    item.sop_uid,
+                    status=receipt.status,
+                    transfer_syntax_uid=receipt.transfer_syntax_uid,
+                    sha256=item.sha256,
+                )
+                return
+        except SendError as error:
+            problem = f"{error.code} {error.message}"
+        outbox.note_refused(
+            self._ledger,
+            self._settings.destination,
+            row.study_uid,
+            item.sop_uid,
+            status=status,
+            sha256=item.sha256,
+            problem=problem,
+        )
+        _log.event(402, "object not taken", sop=short(item.sop_uid), problem=problem)
+
+    def _back_off(self, error: NetworkError) -> None:
+        self._link.failures += 1
+        pause_s = self._backoff.pause_s(self._link.failures)
+        self._link.until_s = self._clock() + pause_s
+        self._state, self._problem = "down", f"{error.code} {error.message}"
+        _log.event(
+            401, "destination out of reach", problem=error.message, failures=self._link.failures, pause_s=pause_s
+        )
+
+    def _postpone(self, row: OutboxRow, problem: str) -> None:
+        """Try one row again later; the others go on. Given up when that has happened too often."""
+        wait = self._rows[row.id]
+        wait.failures += 1
+        wait.until_s = self._clock() + self._backoff.pause_s(wait.failures)
+        self._finish(row, "failed" if wait.failures >= self._settings.refusals_max else "queued", 0, problem)
+
+    def _settle(self, row: OutboxRow, items: Sequence[Item]) -> None:
+        """Close a row once each of its objects was sent, or was refused too often."""
+        done = outbox.deliveries(self._ledger, row.study_uid, self._settings.destination)
+        known = [done[item.sop_uid] for item in items if item.sop_uid in done]
+        sent = sum(delivery.state == "sent" for delivery in known)
+        refused = [delivery for delivery in known if delivery.state != "sent"]
+        if sent == len(items):
+            self._finish(row, "sent", sent, "")
+        elif len(known) == len(items) and all(self._is_over(delivery) for delivery in known):
+            self._finish(row, "failed", sent, f"{len(refused)} objects refused: {refused[0].problem}")
+        elif refused:
+            self._postpone(row, f"{len(refused)} objects refused: {refused[0].problem}")
+
+    def _finish(self, row: OutboxRow, state: str, objects: int, problem: str) -> None:
+        outbox.finish(
+            self._ledger, row, state, destination=self._settings.destination, objects=objects, problem=problem
+        )
+        if state != "queued":
+            self._rows.pop(row.id, None)
+            _log.event(403, f"delivery {state}", kind=row.kind, study=short(row.study_uid), problem=problem)
