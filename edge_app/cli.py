@@ -193,8 +193,8 @@ def _analyse(arguments: argparse.Namespace) -> int:
     from edge_app.console import print_studies
     from edge_app.core.config import AnalysisSettings
     from edge_app.core.logs import setup_logging
-    from edge_app.worker.analyse import analyse_paths
     from edge_app.worker.models import load_models
+    from edge_app.worker.offline import analyse_paths
 
     setup_logging()
     settings = AnalysisSettings(bundle=str(arguments.bundle or ""))

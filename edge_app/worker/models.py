@@ -1,0 +1,87 @@
+"""The two networks of a bundle, opened and fit for this program's preprocessing.
+
+The stages never import each other, so it is here that a bundle meets the preprocessing whose hash it names.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_app.core.config import AnalysisSettings
+from edge_app.core.errors import BundleError
+from edge_app.core.types import ModelIdentity
+from edge_app.inference.bundle import Bundle, load_bundle
+from edge_app.inference.manifest import IMAGE_FILE, PATIENT_FILE, Manifest
+from edge_app.inference.predict import ImagePredictor, PatientPredictor
+from edge_app.inference.select import open_network
+from edge_app.preprocessing import PROFILES, Profile, profile_hash
+
+__all__ = ["Models", "load_models", "open_models"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Models:
+    """Everything between a prepared slice and a patient's scores; use as a context manager."""
+
+    identity: ModelIdentity
+    manifest: Manifest
+    profile: Profile
+    image: ImagePredictor
+    patient: PatientPredictor
+    backend_name: str
+    _resources: ExitStack
+
+    def __enter__(self) -> Models:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of both networks; harmless when done before."""
+        self._resources.close()
+
+
+def open_models(bundle: Bundle, *, threads: int) -> Models:
+    """Open both networks of a bundle.
+
+    Raises
+    ------
+    BundleError
+        If the bundle names a preprocessing that this program does not have in exactly that form.
+    BackendError
+        If a network cannot be opened, or has other inputs and outputs than the manifest describes.
+    """
+    wanted = bundle.manifest.preprocessing
+    profile = PROFILES.get(wanted.profile)
+    if profile is None:
+        raise _refusal(bundle, "profile", f"'{wanted.profile}' is not one of {', '.join(sorted(PROFILES))}")
+    if (own := profile_hash(profile)) != wanted.sha256:
+        raise _refusal(bundle, "sha256", f"{wanted.sha256} is not this program's {own} for '{wanted.profile}'")
+    with ExitStack() as resources:
+        image = resources.enter_context(open_network(bundle.read(IMAGE_FILE), threads=threads))
+        patient = resources.enter_context(open_network(bundle.read(PATIENT_FILE), threads=threads))
+        return Models(
+            identity=bundle.identity,
+            manifest=bundle.manifest,
+            profile=profile,
+            image=ImagePredictor(image, bundle.manifest),
+            patient=PatientPredictor(patient, bundle.manifest),
+            backend_name=image.name,
+            _resources=resources.pop_all(),
+        )
+
+
+def load_models(settings: AnalysisSettings) -> Models:
+    """Open the bundle that the settings name; see `load_bundle` and `open_models` for what is raised."""
+    bundle = load_bundle(Path(settings.bundle) if settings.bundle else None)
+    return open_models(bundle, threads=settings.threads)
+
+
+def _refusal(bundle: Bundle, field: str, what: str) -> BundleError:
+    return BundleError(
+        f"bundle {bundle.path}: manifest.json: field 'preprocessing.{field}': {what}",
+        remedy="The model was trained on other inputs than this program makes: install the version that made it.",
+    )
