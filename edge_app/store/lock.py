@@ -1,4 +1,4 @@
-"""One process of a kind per store: a lock that the kernel lets go of when its holder dies."""
+"""Locks between processes that the kernel lets go of when their holder dies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_app.core.errors import StoreError
 
-__all__ = ["hold_alone"]
+__all__ = ["hold_alone", "hold_in_turn"]
 
 
 @contextmanager
@@ -29,4 +29,12 @@ def hold_alone(path: Path) -> Iterator[None]:
                 f"another process holds {path.name} in {path.parent}",
                 remedy="Stop the one that is running, or give this one another data folder.",
             ) from error
+        yield
+
+
+@contextmanager
+def hold_in_turn(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` for the time of the block, after waiting for those who came first."""
+    with path.open("a", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
