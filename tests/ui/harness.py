@@ -1,0 +1,84 @@
+"""The real screen on a real store: ledger, reader thread, controller and window, with the clock in the test's hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PySide6.QtWidgets import QApplication
+
+from edge_app.store.paths import StorePaths
+from edge_app.ui.app import application
+from edge_app.ui.controller import Controller
+from edge_app.ui.presenter import Moment
+from edge_app.ui.reader import StoreReader
+from edge_app.ui.screen_model import ScreenModel
+from edge_app.ui.theme import PANELS
+from edge_app.ui.window import MainWindow
+from tests.waiting import wait_until
+
+
+@dataclass
+class Screen:
+    """A screen that a test looks at."""
+
+    window: MainWindow
+    controller: Controller
+    moment: Moment
+
+    @property
+    def model(self) -> ScreenModel:
+        """Return what is shown."""
+        assert self.controller.model is not None
+        return self.controller.model
+
+    def until(self, look: Callable[[], object], what: str) -> None:
+        """Let Qt work until something is true."""
+
+        def step() -> bool:
+            QApplication.processEvents()
+            return bool(look())
+
+        wait_until(step, what)
+
+    def settle(self) -> None:
+        """Wait until the store is shown with its images."""
+        self.until(lambda: self.controller.images_loaded, "the store on the screen, with its images")
+        QApplication.processEvents()
+
+    def later(self, seconds: float) -> None:
+        """Let time pass."""
+        self.moment = replace(self.moment, monotonic_s=self.moment.monotonic_s + seconds)
+
+    def save(self, path: Path) -> None:
+        """Save a picture of the window."""
+        assert self.window.grab().save(str(path), "PNG")
+
+
+@contextmanager
+def open_screen(
+    paths: StorePaths, moment: Moment, *, theme: str = "night", language: str = "en", panel: str = "12.1"
+) -> Iterator[Screen]:
+    """Open the screen on a store; the thread has ended and the window is gone afterwards."""
+    application()
+    window = MainWindow(PANELS[panel])
+    reader = StoreReader(paths)
+    holder: list[Screen] = []
+
+    def now() -> Moment:
+        return holder[0].moment
+
+    controller = Controller(window, reader, now, theme=theme, language=language, ischaemia_validated=False)
+    holder.append(Screen(window, controller, moment))
+    reader.start()
+    window.show()
+    try:
+        yield holder[0]
+    finally:
+        controller.stop()
+        reader.stop()
+        window.close()
+        window.deleteLater()
+        QApplication.processEvents()

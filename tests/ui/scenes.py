@@ -1,0 +1,287 @@
+"""A store in each of the screen's states, the same every time: ledger and frames as receiver and worker leave them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from edge_app.core.clock import monotonic_s
+from edge_app.core.reasons import reason
+from edge_app.core.types import ModelIdentity, Reason, SliceResult, StudyResult, StudyStatus, Verdict
+from edge_app.simulator.study import SyntheticStudy, make_study
+from edge_app.store.ledger import FrameRow, Ledger
+from edge_app.store.paths import StorePaths, uid_hash
+from edge_app.ui.presenter import Moment
+from edge_app.ui.states import DEAD_AFTER_S, START_GRACE_S
+
+CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
+NOW = datetime(2026, 3, 14, 14, 9, 31, tzinfo=timezone.utc)
+"""What the wall clock says in every scene."""
+MODEL = ModelIdentity("demo", "0.1.0", "ab" * 32, synthetic=True)
+PATIENTS = {
+    label: {"name": name, "id": number, "birth_date": born, "sex": sex, "accession": accession}
+    for label, name, number, born, sex, accession in (
+        ("hemorrhage", "MUSTERMANN^ERIKA", "4711-88", "19510402", "F", "A-0917"),
+        ("negative", "BEISPIEL^MAX", "4712-03", "19630911", "M", "A-0918"),
+        ("ischemic", "DOE^JANE MARIE", "4713-51", "19480120", "F", "A-0919"),
+    )
+}
+
+
+@lru_cache(maxsize=4)
+def head(label: str) -> SyntheticStudy:
+    """Return a synthetic head of a class, rows to the back and columns to the left."""
+    return make_study({"negative": 11, "hemorrhage": 12, "ischemic": 13}[label], label, personality=_PERSONALITY)
+
+
+_PERSONALITY = "mobile16"
+
+
+@dataclass
+class Scene:
+    """Writes one study into a store, step by step."""
+
+    ledger: Ledger
+    label: str = "hemorrhage"
+    number: int = 1
+    sent: int = 0
+    study: SyntheticStudy = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.study = head(self.label)
+
+    @property
+    def study_uid(self) -> str:
+        return f"1.2.826.0.1.3680043.10.543.{self.number}"
+
+    @property
+    def series_uid(self) -> str:
+        return f"{self.study_uid}.3"
+
+    def sop_uid(self, index: int) -> str:
+        return f"{self.series_uid}.{index + 1}"
+
+    @property
+    def count(self) -> int:
+        return len(self.study.hu)
+
+    def receive(self, count: int | None = None, association: str = "released") -> Scene:
+        """Let instances arrive, with their frames."""
+        paths, count = self.ledger.paths, self.count if count is None else count
+        name = f"association-{self.number}-{self.sent}"
+        self.ledger.open_association(name, "CT1", "MSU1", "127.0.0.1")
+        for index in range(self.sent, min(self.sent + count, self.count)):
+            uid = self.sop_uid(index)
+            self.ledger.add_instance(
+                sop_uid=uid,
+                sop_class_uid=CT_IMAGE_STORAGE,
+                series_uid=self.series_uid,
+                study_uid=self.study_uid,
+                patient_id=PATIENTS[self.label]["id"],
+                transfer_syntax_uid="1.2.840.10008.1.2.1",
+                path=paths.instance(self.study_uid, uid),
+                sha256=uid_hash(uid),
+                size=1,
+                association_id=name,
+            )
+            path = paths.frame(self.study_uid, uid)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, self.study.hu[index])
+            self.ledger.put_frame(
+                FrameRow(
+                    sop_uid=uid,
+                    study_uid=self.study_uid,
+                    series_uid=self.series_uid,
+                    position_mm=index * self.study.spacing_mm[0],
+                    row_spacing_mm=self.study.spacing_mm[1],
+                    column_spacing_mm=self.study.spacing_mm[2],
+                    rows=self.study.hu.shape[1],
+                    columns=self.study.hu.shape[2],
+                    path=path.relative_to(paths.root).as_posix(),
+                    problem="",
+                )
+            )
+        self.sent = min(self.sent + count, self.count)
+        if association != "open":
+            self.ledger.close_association(name, association)
+        return self
+
+    def note(self, status: StudyStatus, analysed: int = 0, expected: int | None = None) -> Scene:
+        """Write the study's row as the worker does."""
+        scanned = NOW - timedelta(minutes=7, seconds=12)
+        patient = {
+            **PATIENTS[self.label],
+            "age": "",
+            "study_date": scanned.strftime("%Y%m%d"),
+            "study_time": scanned.strftime("%H%M%S"),
+            "manufacturer_model": "SIM mobile16",
+            "acquired_at": scanned.strftime("%Y%m%d%H%M%S"),
+            "series_number": 3,
+            "kernel": "H30s",
+            "slice_thickness_mm": self.study.slice_thickness_mm,
+            "series_uid": self.series_uid,
+        }
+        progress = {
+            "images": self.sent,
+            "expected": expected,
+            "analysed": analysed,
+            "coverage_mm": self.sent * self.study.spacing_mm[0],
+            "needed_mm": 110.0,
+            "series_uid": self.series_uid,
+        }
+        self.ledger.put_study(self.study_uid, status, patient=patient, progress=progress)
+        return self
+
+    def conclude(
+        self,
+        verdict: Verdict | None,
+        reasons: tuple[Reason, ...] = (),
+        status: StudyStatus = StudyStatus.RESULT,
+        synthetic: bool = True,
+    ) -> Scene:
+        """Write a result."""
+        self.note(status, analysed=self.sent)
+        share = (self.study.label_per_slice > 0).astype(float)
+        smooth = np.convolve(share, [0.15, 0.3, 0.45, 0.3, 0.15], mode="same").clip(0.02, 0.97)
+        if self.label == "negative":
+            smooth = 0.03 + 0.12 * np.abs(np.sin(np.arange(self.count)))
+        hemorrhage = smooth if verdict is not Verdict.ISCHEMIC else smooth * 0.1
+        ischemic = smooth if verdict is Verdict.ISCHEMIC else smooth * 0.1
+        slices = tuple(
+            SliceResult(
+                self.sop_uid(i),
+                i * self.study.spacing_mm[0],
+                {"negative": 0.5, "hemorrhage": float(hemorrhage[i]), "ischemic": float(ischemic[i])},
+            )
+            for i in range(self.sent)
+        )
+        scores = {
+            Verdict.HEMORRHAGE: (0.87, 0.02),
+            Verdict.ISCHEMIC: (0.03, 0.71),
+            Verdict.NONE_DETECTED: (0.03, 0.05),
+            Verdict.INDETERMINATE: (0.31, 0.05),
+            None: None,
+        }[verdict]
+        order = np.argsort(-smooth[: self.sent], kind="stable")
+        keys: list[int] = []
+        for index in order:
+            if len(keys) < 5 and all(abs(index - key) >= 2 for key in keys):
+                keys.append(int(index))
+        result = StudyResult(
+            study_uid=self.study_uid,
+            patient_id=PATIENTS[self.label]["id"],
+            status=status,
+            verdict=verdict,
+            probabilities=None
+            if scores is None
+            else {"negative": round(1 - sum(scores), 3), "hemorrhage": scores[0], "ischemic": scores[1]},
+            reasons=reasons,
+            series_uid=self.series_uid,
+            slices=slices,
+            model=ModelIdentity(MODEL.name, MODEL.version, MODEL.sha256, synthetic),
+            backend="ONNX Runtime CPU",
+            timings_ms={"last_slice_to_result": 1234.0},
+            key_slices=tuple(self.sop_uid(key) for key in keys),
+        )
+        self.ledger.add_result(result, last_instance_id=self.ledger.instances(study_uid=self.study_uid)[-1].id)
+        return self
+
+
+def beat(
+    paths: StorePaths,
+    at_s: float,
+    *,
+    receive: bool | None = True,
+    work: bool | None = True,
+    problem: str = "",
+    low_disk: bool = False,
+    synthetic: bool = True,
+) -> None:
+    """Let receiver and worker give a sign of life at `at_s`; None for one that died long before, False for none."""
+    receiver = {"aet": "MSU1", "host": "10.0.0.5", "port": 11112, "free_bytes": 290, "total_bytes": 1000}
+    worker = {"name": MODEL.name, "version": MODEL.version, "synthetic": synthetic, "backend": "ONNX Runtime CPU"}
+    for process, lives, detail in (
+        ("receive", receive, {**receiver, "low_disk": low_disk}),
+        ("work", work, {**worker, "problem": problem}),
+    ):
+        if lives is False:
+            continue
+        with Ledger(paths, process) as ledger:
+            ledger.beat(detail)
+            with ledger.transaction() as db:
+                beaten_s = at_s if lives else at_s - DEAD_AFTER_S - 1
+                db.execute("UPDATE heartbeats SET at_s = ? WHERE process = ?", (beaten_s, process))
+
+
+def _none(ledger: Ledger) -> None:
+    """No study yet."""
+
+
+def _result(label: str, verdict: Verdict | None, *reasons: Reason, **more: object) -> Callable[[Ledger], None]:
+    def build(ledger: Ledger) -> None:
+        Scene(ledger, label).receive().conclude(verdict, reasons, **more)  # type: ignore[arg-type]
+
+    return build
+
+
+def _receiving(ledger: Ledger) -> None:
+    Scene(ledger).receive(21, "open").note(StudyStatus.RECEIVING, analysed=18, expected=32)
+
+
+def _stalled(ledger: Ledger) -> None:
+    Scene(ledger).receive(17, "aborted").note(StudyStatus.RECEIVING, analysed=17)
+
+
+def _analysing(ledger: Ledger) -> None:
+    Scene(ledger).receive().note(StudyStatus.ANALYSING, analysed=24)
+
+
+def _changed(ledger: Ledger) -> None:
+    scene = Scene(ledger).receive(24).conclude(Verdict.HEMORRHAGE)
+    scene.receive(2).note(StudyStatus.RECEIVING, analysed=24)
+
+
+SCENES: dict[str, tuple[Callable[[Ledger], None], dict[str, object]]] = {
+    "starting": (_none, {"receive": False, "work": False}),
+    "ready": (_none, {}),
+    "receiving": (_receiving, {}),
+    "stalled": (_stalled, {}),
+    "analysing": (_analysing, {}),
+    "changed": (_changed, {}),
+    "haemorrhage": (_result("hemorrhage", Verdict.HEMORRHAGE), {}),
+    "ischaemic": (_result("ischemic", Verdict.ISCHEMIC), {}),
+    "none_detected": (_result("negative", Verdict.NONE_DETECTED), {}),
+    "indeterminate": (_result("hemorrhage", Verdict.INDETERMINATE, reason("Q-19")), {}),
+    "indeterminate_quality": (
+        _result("hemorrhage", Verdict.INDETERMINATE, reason("Q-20", "distance 4.1 above 2.5")),
+        {},
+    ),
+    "no_ai_result": (
+        _result("hemorrhage", None, reason("Q-02", "after slice 14"), status=StudyStatus.NO_RESULT),
+        {},
+    ),
+    "failed": (_result("hemorrhage", None, reason("E-104"), status=StudyStatus.FAILED), {}),
+    "model_missing": (_none, {"problem": "E-101 bundle missing", "synthetic": False}),
+    "disk_full": (_none, {"low_disk": True}),
+    "ai_stopped": (_receiving, {"work": None}),
+    "receiver_stopped": (_none, {"receive": None}),
+}
+"""Name → (what is in the store, how the processes are; None for one that has died)."""
+
+
+def build(name: str, root: Path) -> tuple[StorePaths, Moment]:
+    """Write a scene's store; return its paths and the moment at which it is to be looked at."""
+    paths = StorePaths(root)
+    make, processes = SCENES[name]
+    with Ledger(paths, "work") as ledger:
+        make(ledger)
+    # Long enough after the screen's start that a silent process counts as dead and not as starting.
+    late_s = 1.0 if name == "starting" else START_GRACE_S + 5.0
+    moment = Moment(monotonic_s() + late_s, NOW)
+    beat(paths, moment.monotonic_s, **processes)  # type: ignore[arg-type]
+    return paths, moment
