@@ -1,1 +1,1 @@
-"""Weights to ONNX to bundle to engine."""
+"""Weights to ONNX, and ONNX to a bundle that the vehicle loads."""

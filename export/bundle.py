@@ -1,0 +1,119 @@
+"""Two networks and what is known of them to a bundle folder, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from edge_app.core.clock import utc_iso
+from edge_app.core.errors import ExportError
+from edge_app.core.types import CLASSES
+from edge_app.inference.manifest import (
+    IMAGE_FILE,
+    MANIFEST_FILE,
+    MODEL_CARD_FILE,
+    PATIENT_FILE,
+    Calibration,
+    ImageModel,
+    Manifest,
+    OperatingPoint,
+    PatientModel,
+    Preprocessing,
+)
+from edge_app.preprocessing import get_profile, profile_hash
+from export.model_card import model_card
+
+__all__ = ["describe_bundle", "make_bundle", "producer_commit"]
+
+
+def describe_bundle(
+    *,
+    name: str,
+    version: str,
+    created: datetime,
+    synthetic: bool,
+    profile: str,
+    image: ImageModel,
+    patient: PatientModel,
+    operating_points: Mapping[str, OperatingPoint],
+    calibration: Calibration,
+    training: Mapping[str, object],
+    evaluation: Mapping[str, object],
+) -> Manifest:
+    """Return a manifest that lacks nothing but the hashes of its files, which `make_bundle` fills in."""
+    return Manifest(
+        schema_version=1,
+        name=name,
+        version=version,
+        created_utc=utc_iso(created),
+        producer_commit=producer_commit(),
+        synthetic=synthetic,
+        classes=CLASSES,
+        preprocessing=Preprocessing(profile=profile, sha256=profile_hash(get_profile(profile))),
+        image=image,
+        patient=patient,
+        operating_points=dict(operating_points),  # type: ignore[arg-type]  # pydantic checks the keys
+        calibration=calibration,
+        training=dict(training),
+        evaluation=dict(evaluation),
+        files=dict.fromkeys((IMAGE_FILE, PATIENT_FILE, MODEL_CARD_FILE), ""),
+    )
+
+
+def make_bundle(folder: Path, manifest: Manifest, image_onnx: bytes, patient_onnx: bytes) -> Manifest:
+    """Write a bundle, in the place of one that may be there, and return its manifest with all hashes.
+
+    The folder is written beside and renamed, so that a reader finds the old bundle, the new one, or for a moment none.
+
+    Raises
+    ------
+    ExportError
+        If something that is not a bundle is in the place.
+    """
+    if folder.exists() and not (folder / MANIFEST_FILE).exists() and any(folder.iterdir()):
+        raise ExportError(f"{folder} exists and holds no bundle", remedy="Name another folder.")
+    content = {
+        IMAGE_FILE: image_onnx,
+        PATIENT_FILE: patient_onnx,
+        MODEL_CARD_FILE: model_card(manifest).encode(),
+    }
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
+    whole = manifest.model_copy(update={"files": hashes})
+    content[MANIFEST_FILE] = whole.to_bytes()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        beside.chmod(0o755)
+        (beside / "new").mkdir()
+        for name, data in content.items():
+            with (beside / "new" / name).open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        if folder.exists():
+            folder.rename(beside / "old")
+        (beside / "new").rename(folder)
+    finally:
+        shutil.rmtree(beside)
+    return whole
+
+
+def producer_commit() -> str:
+    """Return the commit of the code that makes the bundle, marked "+changes" where the checkout differs from it."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        changes = _git("status", "--porcelain", "--untracked-files=no", "--", "edge_app", "training", "export")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{commit}+changes" if changes else commit
+
+
+def _git(*arguments: str) -> str:
+    here = Path(__file__).resolve().parent
+    return subprocess.run(["git", *arguments], cwd=here, capture_output=True, check=True, text=True).stdout.strip()

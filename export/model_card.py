@@ -1,0 +1,102 @@
+"""The model card: what a bundle is for, what it was made from and how it was judged, from its manifest alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from edge_app.inference.manifest import Manifest
+
+__all__ = ["model_card"]
+
+
+def model_card(manifest: Manifest) -> str:
+    """Return the card as Markdown; every number in it is in the manifest."""
+    headline = f"# {manifest.name} {manifest.version}"
+    if manifest.synthetic:
+        headline += " · SYNTHETIC, not for patients"
+    parts = [
+        headline,
+        _purpose(manifest),
+        "## What it is\n\n" + _networks(manifest),
+        "## What it was made from\n\n" + _items(manifest.training),
+        "## How it was judged\n\n" + _evaluation(manifest.evaluation),
+        "## What its numbers mean\n\n" + _thresholds(manifest),
+        f"Made {manifest.created_utc} by commit `{manifest.producer_commit}`.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _purpose(manifest: Manifest) -> str:
+    if manifest.synthetic:
+        return (
+            "Trained and judged on simulated head CT only. It shows that the whole way works, from the scanner to the\n"
+            "screen. It knows nothing about real patients, and no number below says anything about them."
+        )
+    return "Points out head CT studies with signs of haemorrhage or ischaemia. A doctor reads every image."
+
+
+def _networks(manifest: Manifest) -> str:
+    image, patient = manifest.image, manifest.patient
+    return (
+        f"- Each slice: {image.architecture}, {image.features} features, input {image.input_size}, prepared by\n"
+        f"  profile `{manifest.preprocessing.profile}`.\n"
+        f"- The patient: {patient.architecture}, up to {patient.max_slices} slices."
+    )
+
+
+def _items(values: Mapping[str, object]) -> str:
+    return "\n".join(f"- {key.replace('_', ' ')}: {_plain(value)}" for key, value in values.items())
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(inner)}" for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_plain, value))
+    return str(value)
+
+
+def _evaluation(evaluation: Mapping[str, Any]) -> str:
+    lines = [
+        "| data | n | accuracy (highest class) | accuracy (decision rule) | INDETERMINATE |",
+        "|---|---|---|---|---|",
+    ]
+    for split, result in evaluation.items():
+        lines.append(
+            f"| {split} | {result['n']} | {_rate(result['accuracy'])} | {_rate(result['decision_accuracy'])} "
+            f"| {result['indeterminate']} |"
+        )
+    test = evaluation.get("test")
+    if test is not None:
+        lines += ["", "On the test studies, by the decision rule, with 95 % bootstrap intervals:", ""]
+        lines += ["| class | sensitivity | specificity |", "|---|---|---|"]
+        for name, rates in test["per_class"].items():
+            lines.append(f"| {name} | {_rate(rates['sensitivity'])} | {_rate(rates['specificity'])} |")
+        for title, key in (("lesion", "by_lesion"), ("scanner", "by_scanner"), ("volume", "by_volume")):
+            lines += ["", f"| {title} | n | accuracy (decision rule) |", "|---|---|---|"]
+            for name, group in test[key].items():
+                lines.append(f"| {name} | {group['n']} | {group['decision_accuracy']:.3f} |")
+    return "\n".join(lines)
+
+
+def _rate(rate: Mapping[str, Any]) -> str:
+    if rate["value"] is None:
+        return "–"
+    return f"{rate['value']:.3f} ({rate['ci95'][0]:.3f}–{rate['ci95'][1]:.3f})"
+
+
+def _thresholds(manifest: Manifest) -> str:
+    lines = [
+        f"Probabilities are calibrated with temperature {manifest.calibration.temperature:.3f}, fitted on validation.",
+        "",
+        "| finding | not detected below | suspected from |",
+        "|---|---|---|",
+    ]
+    for name, point in manifest.operating_points.items():
+        lines.append(f"| {name} | {point.t_lo:.3f} | {point.t_hi:.3f} |")
+    lines += [
+        "",
+        f"Studies farther than {manifest.patient.distance_threshold:.3f} from the training data are INDETERMINATE.",
+    ]
+    return "\n".join(lines)

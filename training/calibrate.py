@@ -1,0 +1,77 @@
+"""What a probability means and from where on it is said: temperature, operating points, reliability.
+
+Everything here is chosen on validation studies. Two thresholds per finding: below the lower one it is not detected,
+from the upper one on it is suspected, and in between the vehicle says INDETERMINATE (SCREEN.md R25).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edge_app.inference.manifest import OperatingPoint, ReliabilityBin
+
+__all__ = ["calibrated", "choose_operating_point", "fit_temperature", "reliability_bins"]
+
+TARGET_SENSITIVITY = 0.98
+"""Share of validation studies with the finding that must not fall below the lower threshold."""
+
+TARGET_SPECIFICITY = 0.98
+"""Share of validation studies without the finding that must not reach the upper threshold."""
+
+MAX_ABSTENTION = 0.05
+"""Most validation studies that may lie between the thresholds."""
+
+MAX_T_LO, MIN_T_HI = 0.35, 0.50
+"""Bounds where validation is easier than the road: a probability of 0.4 is never "not detected", nor "suspected"."""
+
+
+def fit_temperature(logits: torch.Tensor, labels: NDArray[np.int64]) -> float:
+    """Return the temperature with the lowest cross-entropy (Guo et al., ICML 2017), between 0.25 and 8."""
+    truth = torch.from_numpy(labels)
+    candidates = np.exp(np.linspace(np.log(0.25), np.log(8.0), 201))
+    losses = [float(torch.nn.functional.cross_entropy(logits / float(t), truth)) for t in candidates]
+    return float(candidates[int(np.argmin(losses))])
+
+
+def calibrated(logits: torch.Tensor, temperature: float) -> NDArray[np.float64]:
+    """Return (studies, 3) probabilities."""
+    return np.asarray(torch.softmax(logits.double() / temperature, dim=1).numpy())
+
+
+def choose_operating_point(probability: NDArray[np.float64], present: NDArray[np.bool_]) -> OperatingPoint:
+    """Choose both thresholds of one finding.
+
+    Parameters
+    ----------
+    probability
+        (studies,) of the finding, calibrated.
+    present
+        (studies,) whether the study has it.
+    """
+    t_lo = min(float(np.quantile(probability[present], 1.0 - TARGET_SENSITIVITY, method="lower")), MAX_T_LO)
+    t_hi = max(float(np.quantile(probability[~present], TARGET_SPECIFICITY, method="higher")), MIN_T_HI)
+    # Where both targets leave too many in between, the upper threshold gives way: a false alarm is read, a silence not.
+    above = np.sort(probability[probability >= t_lo])
+    allowed = int(MAX_ABSTENTION * len(probability))
+    if allowed < len(above):
+        t_hi = min(t_hi, float(above[allowed]))
+    return OperatingPoint(t_lo=round(t_lo, 4), t_hi=round(max(t_lo, t_hi), 4))
+
+
+def reliability_bins(
+    probability: NDArray[np.float64], present: NDArray[np.bool_], *, bins: int = 10
+) -> tuple[ReliabilityBin, ...]:
+    """Count, for bins of predicted probability, how many studies had the finding."""
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    found = np.clip(np.digitize(probability, edges) - 1, 0, bins - 1)
+    return tuple(
+        ReliabilityBin(
+            lo=round(float(edges[i]), 4),
+            hi=round(float(edges[i + 1]), 4),
+            n=int((found == i).sum()),
+            positives=int((present & (found == i)).sum()),
+        )
+        for i in range(bins)
+    )

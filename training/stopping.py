@@ -1,0 +1,61 @@
+"""Early stopping that keeps the best weights themselves.
+
+The published code kept `best_model = model`, a reference that goes on training; here a copy of the state is kept.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import nn
+
+from edge_app.core.errors import TrainingError
+
+__all__ = ["BestWeights"]
+
+
+class BestWeights:
+    """Remember the weights with the lowest loss, and say when waiting for better ones is enough.
+
+    Parameters
+    ----------
+    patience
+        Rounds without improvement after which `exhausted` is true.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.best_loss = math.inf
+        self.rounds_since_best = 0
+        self._state: dict[str, torch.Tensor] | None = None
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether `patience` rounds have passed without improvement."""
+        return self.rounds_since_best >= self.patience
+
+    def update(self, model: nn.Module, loss: float) -> bool:
+        """Judge one round and return whether it is the best so far.
+
+        Raises
+        ------
+        TrainingError
+            If the loss is not finite: training has diverged, and more rounds will not mend it.
+        """
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the validation loss is {loss}", remedy="Lower the learning rate, or look at the data."
+            )
+        if loss < self.best_loss:
+            self.best_loss, self.rounds_since_best = loss, 0
+            self._state = copy.deepcopy(model.state_dict())
+            return True
+        self.rounds_since_best += 1
+        return False
+
+    def restore(self, model: nn.Module) -> None:
+        """Put the best weights into the model; without a round so far it stays as it is."""
+        if self._state is not None:
+            model.load_state_dict(self._state)

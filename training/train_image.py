@@ -1,0 +1,190 @@
+"""Train the image-level network; read from top to bottom.
+
+Three classes of slices, drawn in equal shares whatever their numbers. Where lesion masks are known, a second head on
+the same feature map learns where the lesion is: it teaches the map in a tenth of the steps, and is thrown away after.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from tqdm import tqdm
+
+from edge_app.core.errors import TrainingError
+from edge_app.core.types import CLASSES
+from training.augment import augment_slices
+from training.image_model import ImageModel
+from training.shards import StudySet
+from training.stopping import BestWeights
+
+__all__ = ["ImageRecipe", "balanced_batches", "train_image"]
+
+FAINT_MM2 = 25.0
+"""Slices with some lesion but less than this are neither shown as positive nor as negative."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecipe:
+    """Hyperparameters of the image-level training."""
+
+    seed: int = 2023
+    epochs: int = 12
+    slices_per_epoch: int = 12288
+    batch: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.02
+    warm_up: float = 0.08
+    """Share of all steps in which the learning rate rises."""
+    label_smoothing: float = 0.02
+    class_shares: tuple[float, float, float] = (0.34, 0.33, 0.33)
+    """How often each class is drawn; takes the place of class weights."""
+    mask_weight: float = 1.0
+    """Weight of the loss of the lesion masks; 0 where there are none."""
+    patience: int = 5
+    validation_slices: int = 3000
+    bfloat16: bool = False
+    """Mixed precision, where the CPU has it in hardware."""
+
+
+def train_image(
+    model: ImageModel, train: StudySet, validation: StudySet, widths_hu: tuple[float, ...], recipe: ImageRecipe
+) -> list[dict[str, float]]:
+    """Train `model` in place, leave it with the best weights in evaluation mode, and return a log line per epoch.
+
+    Raises
+    ------
+    TrainingError
+        If a class has no slices, or the loss is not finite.
+    """
+    torch.manual_seed(recipe.seed)
+    model.to(memory_format=torch.channels_last)
+    where = nn.Conv2d(model.features, len(CLASSES), 1)
+    parameters = [*model.parameters(), *where.parameters()]
+    decayed = [p for p in parameters if p.ndim > 1]
+    others = [p for p in parameters if p.ndim <= 1]  # norms and biases are not decayed
+    optimiser = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        lr=recipe.learning_rate,
+    )
+    steps = recipe.epochs * (recipe.slices_per_epoch // recipe.batch)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step / steps, recipe.warm_up))
+    classify = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+    noise = torch.Generator().manual_seed(recipe.seed)
+    best = BestWeights(recipe.patience)
+    log = []
+
+    for epoch in range(recipe.epochs):
+        model.train()
+        batches = balanced_batches(train, recipe, seed=recipe.seed + epoch)
+        losses = []
+        bar = tqdm(
+            batches, desc=f"image epoch {epoch + 1}/{recipe.epochs}", total=recipe.slices_per_epoch // recipe.batch
+        )
+        for slices in bar:
+            labels = torch.from_numpy(train.labels[slices])
+            images, masks = load_batch(train, slices)
+            images, masks = augment_slices(images, masks, widths_hu, noise)
+            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+                feature_map = model.feature_map(images.to(memory_format=torch.channels_last))
+            feature_map = feature_map.float()
+            loss = classify(model.read(feature_map).logits, labels)
+            if recipe.mask_weight > 0:
+                loss = loss + recipe.mask_weight * mask_loss(where(feature_map), masks, labels)
+            if not torch.isfinite(loss):
+                raise TrainingError(
+                    f"the loss is {loss.item()} in epoch {epoch + 1}", remedy="Lower the learning rate."
+                )
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 2.0)
+            optimiser.step()
+            schedule.step()
+            losses.append(loss.item())
+            bar.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}")
+        loss, accuracy = validate_image(model, validation, recipe)
+        best.update(model, loss)
+        log.append({"epoch": epoch + 1, "train_loss": float(np.mean(losses)), "loss": loss, "accuracy": accuracy})
+        tqdm.write(f"image epoch {epoch + 1}: validation loss {loss:.4f}, balanced slice accuracy {accuracy:.4f}")
+        if best.exhausted:
+            break
+
+    best.restore(model)
+    model.eval()
+    return log
+
+
+def balanced_batches(data: StudySet, recipe: ImageRecipe, *, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Yield slice numbers (batch,) of one epoch, each class in its share, faint slices left out.
+
+    Raises
+    ------
+    TrainingError
+        If a class has no slices at all.
+    """
+    rng = np.random.default_rng(seed)
+    pools = []
+    for index, name in enumerate(CLASSES):
+        members = np.flatnonzero((data.labels == index) & ((index > 0) | (data.lesion_area_mm2 == 0)))
+        if not len(members):
+            raise TrainingError(f"no {name} slices to train on", remedy="Every class needs studies.")
+        wanted = round(recipe.slices_per_epoch * recipe.class_shares[index])
+        rounds = [rng.permutation(members) for _ in range(math.ceil(wanted / len(members)))]
+        pools.append(np.concatenate(rounds)[:wanted])
+    order = rng.permutation(np.concatenate(pools))
+    for first in range(0, len(order) - recipe.batch + 1, recipe.batch):
+        yield np.sort(order[first : first + recipe.batch])
+
+
+def load_batch(data: StudySet, slices: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return images (N, 3, 224, 224) and masks (N, 1, 28, 28), float32 in [0, 1]."""
+    images = torch.from_numpy(data.inputs(slices)).float().div_(255.0)
+    masks = torch.from_numpy(data.masks(slices)).float().div_(255.0)
+    return images, masks[:, None]
+
+
+def mask_loss(predicted: torch.Tensor, masks: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the cross-entropy of each cell of the map with its share of lesion, positive cells weighted up."""
+    share = nn.functional.adaptive_avg_pool2d(masks, predicted.shape[2:])[:, 0]
+    share = (share * 2.0).clamp(max=1.0)  # half a cell of lesion is a cell with a lesion
+    kind = nn.functional.one_hot(labels, len(CLASSES)).float()[:, :, None, None]
+    target = kind * share[:, None]
+    target[:, 0] = 1.0 - share * (labels > 0).float()[:, None, None]
+    per_cell = -(target * nn.functional.log_softmax(predicted, dim=1)).sum(dim=1)
+    weight = 1.0 + 4.0 * share
+    return (per_cell * weight).sum() / weight.sum()
+
+
+@torch.no_grad()
+def validate_image(model: ImageModel, data: StudySet, recipe: ImageRecipe) -> tuple[float, float]:
+    """Return cross-entropy and accuracy on validation slices, each class counting the same."""
+    model.eval()
+    rng = np.random.default_rng(recipe.seed)
+    chosen = np.sort(rng.permutation(len(data))[: recipe.validation_slices])
+    logits = []
+    for first in range(0, len(chosen), 2 * recipe.batch):
+        images, _ = load_batch(data, chosen[first : first + 2 * recipe.batch])
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+            feature_map = model.feature_map(images.to(memory_format=torch.channels_last))
+        logits.append(model.read(feature_map.float()).logits)
+    scores = torch.cat(logits)
+    labels = torch.from_numpy(data.labels[chosen])
+    losses = nn.functional.cross_entropy(scores, labels, reduction="none")
+    right = (scores.argmax(dim=1) == labels).float()
+    present = [labels == index for index in range(len(CLASSES)) if bool((labels == index).any())]
+    return (
+        float(torch.stack([losses[of].mean() for of in present]).mean()),
+        float(torch.stack([right[of].mean() for of in present]).mean()),
+    )
+
+
+def _pace(progress: float, warm_up: float) -> float:
+    """Return the learning rate's factor: a linear rise, then half a cosine down to a hundredth."""
+    if progress < warm_up:
+        return (progress + 1e-3) / warm_up
+    return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * (progress - warm_up) / (1.0 - warm_up)))

@@ -1,0 +1,122 @@
+"""Train the patient-level network on slice features; read from top to bottom."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from edge_app.core.types import FloatArray
+from training.features import FeatureSet, Sequences, pad
+from training.novelty import fit_distance
+from training.patient_model import PatientModel
+from training.stopping import BestWeights
+
+__all__ = ["PatientRecipe", "predict_patients", "train_patient", "vary_study"]
+
+
+@dataclass(frozen=True, slots=True)
+class PatientRecipe:
+    """Hyperparameters of the patient-level training."""
+
+    seed: int = 2023
+    epochs: int = 40
+    batch: int = 32
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 0.02
+    warm_up: float = 0.1
+    label_smoothing: float = 0.02
+    feature_noise: float = 0.15
+    """In standard deviations of each feature."""
+    reverse: float = 0.1
+    """Share of studies shown upside down (the published design's only augmentation)."""
+    crop: float = 0.08
+    """Most of a study's slices cut off at either end."""
+    patience: int = 12
+
+
+def train_patient(
+    model: PatientModel, train: FeatureSet, validation: FeatureSet, recipe: PatientRecipe
+) -> list[dict[str, float]]:
+    """Train `model` in place, leave it with the best weights in evaluation mode, and return a log line per epoch."""
+    torch.manual_seed(recipe.seed)
+    rng = np.random.default_rng(recipe.seed)
+    table = np.concatenate(train.features)
+    model.feature_mean.copy_(torch.from_numpy(table.mean(axis=0)))
+    model.feature_std.copy_(torch.from_numpy(table.std(axis=0) + 1e-3))
+    fit_distance(model, train)
+    deviation = model.feature_std.numpy() * recipe.feature_noise
+    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    steps = recipe.epochs * math.ceil(len(train.records) / recipe.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.learning_rate, total_steps=steps, pct_start=recipe.warm_up
+    )
+    labels = train.labels()
+    frequency = np.bincount(labels, minlength=3) / len(labels)
+    classify = nn.CrossEntropyLoss(
+        weight=torch.as_tensor(1.0 / (3.0 * np.maximum(frequency, 1e-6)), dtype=torch.float32),
+        label_smoothing=recipe.label_smoothing,
+    )
+    best = BestWeights(recipe.patience)
+    log = []
+
+    for epoch in (bar := tqdm(range(recipe.epochs), desc="patient epochs")):
+        model.train()
+        order = rng.permutation(len(labels))
+        for first in range(0, len(order), recipe.batch):
+            chosen = order[first : first + recipe.batch]
+            varied = [vary_study(train.features[i], train.heights_mm(i), rng, recipe, deviation) for i in chosen]
+            batch = pad([rows for rows, _ in varied], [heights for _, heights in varied], labels[chosen])
+            loss = classify(model(batch.features, batch.position_mm, batch.mask).logits, batch.labels)
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+        logits, _ = predict_patients(model, validation)
+        truth = torch.from_numpy(validation.labels())
+        validation_loss = float(nn.functional.cross_entropy(logits, truth))
+        accuracy = float((logits.argmax(dim=1) == truth).float().mean())
+        best.update(model, validation_loss)
+        log.append({"epoch": epoch + 1, "loss": validation_loss, "accuracy": accuracy})
+        bar.set_postfix(loss=f"{validation_loss:.4f}", accuracy=f"{accuracy:.4f}")
+        if best.exhausted:
+            break
+
+    best.restore(model)
+    model.eval()
+    return log
+
+
+def vary_study(
+    rows: FloatArray, heights_mm: FloatArray, rng: np.random.Generator, recipe: PatientRecipe, deviation: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return a training study with noise on its features, ends cut off, every other slice left out, or upside down."""
+    low, high = (int(rng.integers(0, 1 + int(recipe.crop * len(rows)))) for _ in range(2))
+    kept = slice(low, len(rows) - high, 2 if len(rows) > 45 and rng.random() < 0.5 else 1)
+    rows, heights_mm = rows[kept], heights_mm[kept]
+    if rng.random() < recipe.reverse:
+        rows, heights_mm = rows[::-1], heights_mm.max() - heights_mm[::-1]
+    noise = rng.standard_normal(rows.shape, dtype=np.float32) * deviation
+    return rows + noise, heights_mm - heights_mm.min()
+
+
+@torch.no_grad()
+def predict_patients(model: PatientModel, data: FeatureSet, *, batch: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return logits (studies, 3) and distances (studies,), the studies unchanged."""
+    model.eval()
+    logits, distances = [], []
+    labels = data.labels()
+    for first in range(0, len(labels), batch):
+        chosen = range(first, min(first + batch, len(labels)))
+        padded: Sequences = pad(
+            [data.features[i] for i in chosen], [data.heights_mm(i) for i in chosen], labels[first : first + batch]
+        )
+        output = model(padded.features, padded.position_mm, padded.mask)
+        logits.append(output.logits)
+        distances.append(output.distance)
+    return torch.cat(logits), torch.cat(distances)
