@@ -17,7 +17,7 @@ __all__ = ["Rendering", "render"]
 
 FAT_HU, MUSCLE_HU, SKIN_HU = -95.0, 54.0, 40.0
 CORTICAL_HU, DIPLOE_HU = 1450.0, 650.0
-CORTEX_MM = 3.0
+CORTEX_MM = 3.4
 """Thickness of the cerebral cortex."""
 
 
@@ -33,11 +33,14 @@ class Rendering:
         Fraction of each point that is lesion; None where the plane does not meet it.
     change_hu
         What the lesion added to each point; None likewise.
+    tissue
+        Where the anatomy put what.
     """
 
     hu: Image
     lesion: Image | None
     change_hu: Image | None
+    tissue: Compartments
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +71,8 @@ def _shell(head: Head, plane: Plane) -> _Shell:
     qx += qy
     qx += dome
     qx += low * low
-    qx -= blunt * np.float32(0.35)
+    # The face below the forehead is flat and wide.
+    qx -= blunt * (np.float32(0.35) - np.clip(y * np.float32(0.01), -0.45, 0) * np.clip(low * -8, 0, 1))
     rho = np.sqrt(np.maximum(qx, np.float32(1e-4)))
     zc = np.maximum(z, np.float32(-25.0))
     radius = np.sqrt(x * x + y * y + zc * zc)
@@ -78,7 +82,7 @@ def _shell(head: Head, plane: Plane) -> _Shell:
     # The skin below the ears belongs to jaw and neck, which the scalp's thickness stands for.
     scalp = np.float32(head.scalp_mm) + np.clip((np.float32(-12.0) - z) * np.float32(0.22), 0, 7)
     texture = look_up_smooth(head.clouds, x + y, z * np.float32(1.5) - y)
-    skull = np.float32(head.skull_mm) + texture * np.float32(0.6)
+    skull = np.float32(head.skull_mm) * (1 - np.float32(0.3) * dome) + texture * np.float32(0.6)
     skull += np.clip(np.abs(y) * np.float32(0.05) - np.float32(2.5), -1, 3)
     return _Shell(below_skin, below_skin - scalp - skull, skull, radius, zc)
 
@@ -91,7 +95,7 @@ def _paint_shell(head: Head, plane: Plane, shell: _Shell, hu: Image) -> None:
     outer = -(shell.below_skull + shell.skull_mm)
     muscle = np.clip((np.float32(20.0) - plane.z) * np.float32(0.12), 0.8, 7.0)
     strands = look_up(head.cells, plane.x, plane.y + plane.z)
-    blend(hu, MUSCLE_HU, ramp(muscle - outer + strands * np.float32(0.5)))
+    blend(hu, MUSCLE_HU, ramp(muscle - outer + strands * np.float32(0.15)))
     blend(hu, CORTICAL_HU, ramp(-outer))
     middle = np.abs(shell.below_skull + shell.skull_mm * np.float32(0.5))
     marrow = ramp(shell.skull_mm * np.float32(0.5) - np.float32(1.9) - middle, 1.2)
@@ -145,7 +149,7 @@ def render(head: Head, base: SkullBase, plane: Plane, lesion: Lesion | None) -> 
     # Folded cortex: one field of distances to the nearest CSF, from the surface, the sulci and the fissures.
     u, v = _fold_coordinates(inner, shell, head)
     sulcus = np.abs(look_up(head.folds, u, v)) * np.clip(shell.radius * np.float32(1 / 66.0), 0.35, 1.1)
-    reach = np.float32(11.0) + np.float32(5.0) * look_up_smooth(head.clouds, v, u)
+    reach = np.float32(14.0) + np.float32(5.0) * look_up_smooth(head.clouds, v, u)
     sulcus += np.maximum(brain_depth - reach, 0)
     middle, lateral = _fissures(inner, depth)
     half = np.float32(0.4 + 1.2 * head.atrophy) + np.float32(0.35) * look_up_smooth(head.clouds, u, v * np.float32(0.7))
@@ -154,7 +158,7 @@ def render(head: Head, base: SkullBase, plane: Plane, lesion: Lesion | None) -> 
         half = half - swelling * np.float32(0.9)
     sulcus -= half
     texture_of_gap = look_up_smooth(head.clouds, v, u + plane.z)
-    np.minimum(sulcus, middle - np.float32(0.5 + 0.6 * head.atrophy), out=sulcus)
+    np.minimum(sulcus, middle - np.float32(1.3 + 0.9 * head.atrophy), out=sulcus)
     gap = np.float32(0.6 + 1.1 * head.atrophy) + np.float32(0.5) * texture_of_gap
     np.minimum(sulcus, lateral - (gap if swelling is None else gap * (1 - np.float32(0.6) * swelling)), out=sulcus)
     to_csf = np.minimum(brain_depth, sulcus)
@@ -169,7 +173,7 @@ def render(head: Head, base: SkullBase, plane: Plane, lesion: Lesion | None) -> 
     blend(hu, tissue, brain)
 
     # The falx: a thin sheet of dura in the fissure, not below its free edge.
-    falx = ramp(np.float32(0.75) - np.abs(inner.x), 1.0) * ramp(middle * -1 + np.float32(4.0), 2.0)
+    falx = ramp(np.float32(0.6) - np.abs(inner.x), 1.0) * ramp(middle * -1 + np.float32(4.0), 2.0)
     falx *= ramp(np.float32(44.0) - depth, 6.0) * inside * ramp(inner.z + np.float32(24), 6.0)
     blend(hu, head.falx_hu, falx * np.float32(0.8))
     sinus = ramp(np.float32(6.0) - depth - np.abs(inner.x) * np.float32(1.1), 1.5) * ramp(inner.y - np.float32(5), 20.0)
@@ -180,7 +184,7 @@ def render(head: Head, base: SkullBase, plane: Plane, lesion: Lesion | None) -> 
     found = Compartments(hu, depth, brain, grey, cistern, np.zeros_like(hu), np.zeros_like(hu))
     paint_deep_structures(head, inner, found)
     if lesion is None:
-        return Rendering(hu, None, None)
+        return Rendering(hu, None, None, found)
     before = hu.copy()
     part = lesion.paint(plane, found, collection)
-    return Rendering(hu, part, None if part is None else hu - before)
+    return Rendering(hu, part, None if part is None else hu - before, found)

@@ -39,7 +39,7 @@ def ventricle_distance(head: Head, plane: Plane) -> Image | None:
         third = plane.ellipsoid((0, -2, -7), (1.1 + 1.6 * head.ventricle_scale, 15, 12))
         best = third if best is None else np.maximum(best, third, out=best)
     if not plane.misses(-47, 11):
-        fourth = plane.ellipsoid((0, 27, -47), (6.5, 4.0 * head.ventricle_scale, 10))
+        fourth = plane.ellipsoid((0, 30, -47), (6.5, 4.0 * head.ventricle_scale, 10))
         best = fourth if best is None else np.maximum(best, fourth, out=best)
     return best
 
@@ -51,7 +51,7 @@ def _paint(found: Compartments, hu: float | Image, part: Image, *, grey: float) 
     blend(found.grey, grey, part)
 
 
-def _paint_nuclei(head: Head, side: Plane, found: Compartments) -> None:
+def _paint_nuclei(head: Head, plane: Plane, side: Plane, found: Compartments) -> None:
     """Caudate, lentiform nucleus, thalamus, and the white matter between them."""
     if side.misses(4, 36):
         return
@@ -61,17 +61,19 @@ def _paint_nuclei(head: Head, side: Plane, found: Compartments) -> None:
     blend(found.hu, head.white_hu, core)
     blend(found.grey, 0.0, core)
     grey = head.grey_hu
+    waves = look_up_smooth(head.clouds, plane.x * 2 + plane.z, plane.y * 2) * np.float32(0.9)
     if not side.misses(4, 14):
-        _paint(found, grey, ramp(side.ellipsoid((14, -20, 4), (5.5, 10, 12)), 2.0), grey=1)
+        _paint(found, grey, ramp(side.ellipsoid((14, -20, 4), (5.5, 10, 12)) + waves, 4.0), grey=0.8)
     if not side.misses(-1, 13):
         lens = side.ellipsoid((25, -3, -1), (6.5, 17, 11))
         lens -= np.square((side.y + np.float32(3)) * np.float32(0.1)) * np.float32(0.35)
-        _paint(found, grey - 0.3, ramp(lens, 2.0), grey=1)
+        _paint(found, grey - 1.0, ramp(lens + waves, 4.5), grey=0.8)
         insula = np.abs(side.x - np.float32(36.0) - np.float32(0.006) * np.square(side.y + np.float32(2)))
         insula += np.maximum(np.abs(side.y + np.float32(4)) - np.float32(20), 0)
+        insula += np.maximum(np.abs(side.z - np.float32(1)) - np.float32(13), 0)
         _paint(found, grey, ramp(np.float32(2.0) - insula, 2.0), grey=1)
     if not side.misses(2, 12):
-        _paint(found, grey - 1.0, ramp(side.ellipsoid((10, 10, 2), (8.5, 14, 10)), 2.5), grey=1)
+        _paint(found, grey - 2.0, ramp(side.ellipsoid((10, 10, 2), (8.5, 14, 10)) + waves, 5.0), grey=0.7)
 
 
 def _paint_posterior_fossa(head: Head, plane: Plane, side: Plane, found: Compartments) -> None:
@@ -80,7 +82,7 @@ def _paint_posterior_fossa(head: Head, plane: Plane, side: Plane, found: Compart
         return
     tent = np.float32(-11.0) - np.float32(0.46) * side.x - np.float32(0.006) * np.square(plane.y - np.float32(30))
     below = (tent - plane.z) * np.float32(0.85)
-    front = plane.y - np.float32(16) - np.float32(0.33) * side.x
+    front = plane.y - np.float32(18) - np.float32(0.3) * side.x
     inside = np.minimum(below, front)
     here = ramp(inside, 1.5) * ramp(found.depth_mm, 1.2)
 
@@ -89,7 +91,8 @@ def _paint_posterior_fossa(head: Head, plane: Plane, side: Plane, found: Compart
     edge = np.minimum(edge, leaves * np.float32(0.7) + edge * np.float32(0.35) + np.float32(0.3 - 0.5 * head.atrophy))
     brain = ramp(edge, 1.6) * here
     white = ramp(side.ellipsoid((19, 42, -52), (13, 13, 10)) - leaves * np.float32(0.5), 3.0)
-    tissue = np.float32(head.grey_hu - 1.0) + (np.float32(head.white_hu + 2.0) - np.float32(head.grey_hu - 1.0)) * white
+    tissue = np.float32(head.grey_hu - 2.2) - leaves * np.float32(0.35)
+    tissue += (np.float32(head.white_hu + 1.5) - tissue) * white
     mixed = np.float32(head.csf_hu) + (tissue - np.float32(head.csf_hu)) * brain
     blend(found.hu, mixed, here)
     blend(found.brain, brain, here)
@@ -103,13 +106,13 @@ def _paint_posterior_fossa(head: Head, plane: Plane, side: Plane, found: Compart
     )
     blend(found.hu, 48.0, np.clip(dura, 0, 0.75))
 
-    stem = plane.capsule((0, 7, -16), (0, 14, -90), 13.0, 10.5)
+    stem = plane.capsule((0, 10, -16), (0, 22, -90), 13.0, 10.5)
     if not plane.misses(-46, 16):
-        np.maximum(stem, plane.ellipsoid((0, 6, -46), (17, 13, 14)), out=stem)
-    stem += look_up_smooth(head.clouds, plane.x * 2 + plane.z, plane.y * 2) * np.float32(0.8)
+        np.maximum(stem, plane.ellipsoid((0, 11, -46), (17, 12.5, 14)), out=stem)
+    stem += look_up_smooth(head.clouds, plane.x + plane.z, plane.y) * np.float32(1.5)
     top = ramp(np.float32(-14.0) - plane.z, 5.0)
     moat = ramp(stem + np.float32(1.8 + 1.5 * head.atrophy), 1.2) * top
-    moat *= ramp(np.float32(14.0) - np.abs(plane.y - np.float32(7)), 4.0)
+    moat *= ramp(np.float32(14.0) - np.abs(plane.y - np.float32(9)), 4.0)
     if not plane.misses(-34, 10):
         star = np.float32(0.35) * np.square(side.x) * np.float32(0.06)
         np.maximum(moat, ramp(plane.ellipsoid((0, -12, -34), (14, 10, 9)) - star, 1.5), out=moat)
@@ -130,7 +133,7 @@ def _paint_posterior_fossa(head: Head, plane: Plane, side: Plane, found: Compart
 def paint_deep_structures(head: Head, plane: Plane, found: Compartments) -> None:
     """Paint everything that is not folded cortex, in place."""
     side = _beside(plane)
-    _paint_nuclei(head, side, found)
+    _paint_nuclei(head, plane, side, found)
     _paint_posterior_fossa(head, plane, side, found)
     for x, y, z, radius in head.lacunes:
         if not plane.misses(z, radius):

@@ -92,7 +92,7 @@ def _rotation(pitch: float, roll: float, yaw: float) -> npt.NDArray[np.float64]:
 
 def _warp(rng: np.random.Generator) -> Image:
     """Draw the millimetres by which a coordinate strays: broad asymmetry plus small waviness, both of zero mean."""
-    stray: Image = band_texture(rng, 90.0, octaves=0.4) * np.float32(1.3) + band_texture(rng, 26.0) * np.float32(0.45)
+    stray: Image = band_texture(rng, 90.0, octaves=0.4) * np.float32(1.3) + band_texture(rng, 26.0) * np.float32(0.25)
     return stray
 
 
@@ -116,9 +116,9 @@ def draw_head(rng: np.random.Generator) -> Head:
         pose=pose,
         half_width_mm=rng.uniform(73, 79),
         half_length_mm=rng.uniform(91, 97),
-        egg=rng.uniform(0.05, 0.13),
+        egg=rng.uniform(0.03, 0.09),
         scalp_mm=rng.uniform(4.0, 7.5),
-        skull_mm=rng.uniform(5.5, 9.0),
+        skull_mm=rng.uniform(4.8, 7.8),
         atrophy=float(np.clip(rng.normal(0.25 + 0.45 * older, 0.15), 0.0, 1.0)),
         ventricle_scale=float(np.clip(rng.normal(0.9 + 0.35 * older, 0.17), 0.6, 1.6)),
         leukoaraiosis=float(np.clip(rng.normal(0.5 * older, 0.25), 0.0, 1.0)),

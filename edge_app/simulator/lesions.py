@@ -38,7 +38,7 @@ HAEMORRHAGES = (
 TERRITORIES = ("mca", "mca_branch", "aca", "pca", "cerebellar")
 
 _TERRITORY_BODIES = {
-    "mca": ((50.0, -2.0, 8.0), (36.0, 46.0, 40.0)),
+    "mca": ((48.0, -2.0, 6.0), (31.0, 39.0, 34.0)),
     "mca_branch": ((50.0, -2.0, 8.0), (32.0, 46.0, 42.0)),
     "aca": ((6.0, -36.0, 28.0), (16.0, 44.0, 42.0)),
     "pca": ((18.0, 58.0, 0.0), (24.0, 34.0, 26.0)),
@@ -154,7 +154,11 @@ class Lesion:
             Fraction of lesion at each point; None where the plane does not meet the lesion.
         """
         if collection_mm is not None:
-            part = ramp(collection_mm - found.depth_mm) * ramp(found.depth_mm) * ramp(collection_mm - np.float32(0.8))
+            part = (
+                ramp(collection_mm - found.depth_mm)
+                * ramp(found.depth_mm - np.float32(0.7))
+                * ramp(collection_mm - np.float32(0.8))
+            )
         elif plane.misses(self.centre_mm[2], self.radii_mm[2] + self.rim_mm + 6):
             return None
         else:
@@ -190,9 +194,9 @@ def _on_skull(rng: np.random.Generator, side: int) -> tuple[float, float, float]
 
 def _collection(rng: np.random.Generator, kind: LesionKind, side: int, wobble: Image) -> Lesion:
     if kind is LesionKind.EPIDURAL:
-        reach, thickness = rng.uniform(24, 40), rng.uniform(9, 22)
+        reach, thickness = rng.uniform(20, 38), rng.uniform(8, 22)
     else:
-        reach, thickness = rng.uniform(42, 76), rng.uniform(4.5, 11)
+        reach, thickness = rng.uniform(36, 66), rng.uniform(3.5, 9)
     shift = min(9.0, 0.0035 * reach * reach * thickness / 10)
     centre = _on_skull(rng, side)
     return Lesion(
@@ -203,13 +207,13 @@ def _collection(rng: np.random.Generator, kind: LesionKind, side: int, wobble: I
 def _parenchymal(rng: np.random.Generator, side: int, wobble: Image) -> Lesion:
     place = str(rng.choice(["putamen", "thalamus", "lobar", "cerebellum", "pons"], p=[0.4, 0.18, 0.3, 0.09, 0.03]))
     largest = {"putamen": 50.0, "thalamus": 18.0, "lobar": 55.0, "cerebellum": 22.0, "pons": 5.0}[place]
-    volume_ml = float(np.clip(rng.lognormal(np.log(0.3 * largest), 0.7), 1.5, largest))
+    volume_ml = float(np.clip(rng.lognormal(np.log(0.3 * largest), 0.7), 2.0, largest))
     centre = {
         "putamen": (27.0, -3.0, 0.0),
         "thalamus": (13.0, 10.0, 3.0),
         "lobar": (38.0, rng.uniform(-42, 48), rng.uniform(5, 38)),
         "cerebellum": (22.0, 46.0, -53.0),
-        "pons": (2.0, 6.0, -46.0),
+        "pons": (2.0, 11.0, -46.0),
     }[place]
     stretch = np.exp(rng.normal(0, 0.18, 3))
     stretch *= np.array([0.85, 1.15, 1.0]) if place == "putamen" else 1.0
@@ -238,18 +242,18 @@ def _fluid_space(rng: np.random.Generator, kind: LesionKind, side: int, wobble: 
             return Lesion(kind, "layer", side, (0.0, top + 60, 2.0), (70.0, 60.0, 70.0), wobble, hu=hu)
         return Lesion(kind, "cast", side, (side * 24.0, 4.0, 8.0), (23.5, 62.0, 42.0), wobble, hu=hu)
     if rng.random() < 0.6:
-        radii = (rng.uniform(42, 62), rng.uniform(28, 48), rng.uniform(20, 32))
+        radii = (rng.uniform(26, 50), rng.uniform(22, 38), rng.uniform(13, 24))
         centre = (side * rng.uniform(0, 14), -10.0, -28.0)
-        return Lesion(kind, "basal", side, centre, radii, wobble, hu=hu, swelling_strength=-1.2)
-    reach = rng.uniform(30, 46)
+        return Lesion(kind, "basal", side, centre, radii, wobble, hu=hu, swelling_strength=-0.7)
+    reach = rng.uniform(22, 38)
     centre = _on_skull(rng, side)
-    return Lesion(kind, "convexity", side, centre, (reach,) * 3, wobble, hu=hu, swelling_strength=-1.5)
+    return Lesion(kind, "convexity", side, centre, (reach,) * 3, wobble, hu=hu, swelling_strength=-0.9)
 
 
 def _ischaemia(rng: np.random.Generator, side: int, wobble: Image) -> Lesion:
     place = str(rng.choice(TERRITORIES, p=[0.3, 0.38, 0.08, 0.14, 0.10]))
     (cx, cy, cz), radii = _TERRITORY_BODIES[place]
-    size = rng.uniform(0.85, 1.08)
+    size = rng.uniform(0.8, 1.04)
     severity = rng.uniform(0.25, 1.0)
     return Lesion(
         LesionKind.ISCHAEMIA,

@@ -62,14 +62,14 @@ def draw_skull_base(rng: np.random.Generator) -> SkullBase:
     front = -34.0 + lift[0] + 3.0 * np.exp(-0.5 * (((a - 30) / 14) ** 2 + ((y + 55) / 20) ** 2)) - 5.0 * (a < 10)
     middle = -62.0 + lift[1] + np.clip((a - 38) / 24, 0, 1.5) ** 2 * 12 + np.clip((18 - a) / 8, 0, 1) * 14
     back = -84.0 + lift[2] + np.clip(np.hypot(a, y - 45) - 32, 0, 40) * 0.8
-    clivus = np.clip((12 - a) / 4, 0, 1) * np.clip((26 - y) / 4, 0, 1) * np.clip((y - 2) / 4, 0, 1)
-    back = back * (1 - clivus) + clivus * (-44.0 - 1.9 * (y - 2))
+    clivus = np.clip((12 - a) / 4, 0, 1) * np.clip((24 - y) / 4, 0, 1) * np.clip((y + 8) / 4, 0, 1)
+    back = back * (1 - clivus) + clivus * (-43.0 - 2.1 * (y + 8))
     anterior = 0.5 - 0.5 * np.tanh((y + 26 + 0.28 * (a - 12)) / 3.2)
-    posterior = 0.5 - 0.5 * np.tanh((10 + 0.36 * (a - 14) - y) / 4.4)
+    posterior = 0.5 - 0.5 * np.tanh((10 + 0.36 * (a - 14) - 12 * np.exp(-((a / 13) ** 2)) - y) / 4.4)
     floor = front * anterior + (1 - anterior) * (back * posterior + middle * (1 - posterior))
-    petrous = _ridge(a, y, (15.0, 6.0), (64.0, 27.0), 6.0)
+    petrous = _ridge(a, y, (14.0, 3.0), (64.0, 27.0), 6.0)
     sphenoid = _ridge(a, y, (13.0, -22.0), (62.0, -38.0), 2.6)
-    dorsum = _ridge(a, y, (0.0, 3.0), (7.0, 3.0), 2.0)
+    dorsum = _ridge(a, y, (0.0, -7.0), (7.0, -7.0), 2.0)
     floor = np.maximum(floor, floor + (-41.0 + lift[3] - floor) * petrous)
     floor = np.maximum(floor, floor + (-33.0 + lift[0] - floor) * sphenoid)
     floor = np.maximum(floor, floor + (-38.0 - floor) * dorsum)
@@ -92,10 +92,10 @@ def _paint_orbit(side: Plane, hu: Image, allowed: Image) -> None:
         ((43.0, -67.0, -51.0), (15.0, -35.0, -46.0), 1.9),
     ):
         blend(hu, MUSCLE_HU - 8, ramp(side.capsule(start, end, radius, radius)) * allowed)
-    globe = side.ellipsoid((31, -69, -51), (12, 12, 12))
+    globe = side.ellipsoid((31, -67, -51), (12, 12, 12))
     blend(hu, 42.0, ramp(globe))
     blend(hu, VITREOUS_HU, ramp(globe - np.float32(1.4)))
-    blend(hu, 75.0, ramp(side.ellipsoid((31, -78, -51), (4.5, 2.0, 4.5))))
+    blend(hu, 75.0, ramp(side.ellipsoid((31, -76, -51), (4.5, 2.0, 4.5))))
 
 
 def paint_face(
@@ -116,11 +116,15 @@ def paint_face(
     """
     side = Plane(np.abs(plane.x), plane.y, plane.z, plane.z_mean)
     if head.frontal_sinus > 0.25 and not plane.misses(-30, 16):
-        sinus = side.ellipsoid((7, -84, -32), (5 + 14 * head.frontal_sinus, 6.5, 4 + 13 * head.frontal_sinus))
+        sinus = side.ellipsoid(
+            (7, -0.885 * head.half_length_mm, -34), (5 + 14 * head.frontal_sinus, 6.0, 4 + 13 * head.frontal_sinus)
+        )
         sinus -= np.maximum(np.float32(0.8) - np.abs(plane.x + np.float32(1.5)), 0) * 4
         sinus += look_up(head.cells, plane.x * np.float32(0.5), plane.z) * np.float32(0.6)
-        blend(hu, 1100.0, ramp(sinus + np.float32(1.5)) * ramp(-below_skull + np.float32(3)))
-        blend(hu, AIR_HU, ramp(sinus) * ramp(-below_skull + np.float32(2)))
+        np.minimum(sinus, np.float32(2) - below_skull, out=sinus)
+        np.minimum(sinus, below_skin - np.float32(head.scalp_mm + 1.5), out=sinus)
+        blend(hu, 1100.0, ramp(sinus + np.float32(1.5)))
+        blend(hu, AIR_HU, ramp(sinus))
     if plane.misses(-70, 48):
         return
     inside = ramp(below_skull + np.float32(0.5), 1.2)
