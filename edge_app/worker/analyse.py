@@ -187,6 +187,8 @@ class StudyAnalysis:
             ischaemia_output=self._settings.ischaemia_output,
         )
         keys = choose_key_slices(softmax(np.stack([score.logits for score in scores])), patient.attention)
+        # Slices above the vertex hold no head and need no remark; a neck left out or thinned slices do.
+        thinned = len(seen) < seen[-1] + 1
         part = f"judged from {len(seen)} of {len(stack.headers)} slices, vertex to skull base"
         return replace(
             result,
@@ -194,7 +196,7 @@ class StudyAnalysis:
             probabilities=named(patient.probabilities.values()),
             reasons=decision.reasons,
             key_slices=tuple(scores[key].sop_uid for key in keys),
-            quality=result.quality + ((part,) if len(seen) < len(stack.headers) else ()) + decision.remarks,
+            quality=result.quality + ((part,) if thinned else ()) + decision.remarks,
         )
 
     @contextmanager

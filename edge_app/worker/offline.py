@@ -96,6 +96,7 @@ def _take_in(studies: dict[str, _Study], reading: Reading, models: Models, setti
         return
     try:
         study.analysis.add(reading)
+        study.analysis.score_next()
     except BackendError as error:
         study.failure = error.message
 
