@@ -81,13 +81,18 @@ class ClockBand(_Ground):
         words = "     ".join(f"{clock.label} {clock.value}".strip() for clock in clocks)
         self.line.set_words(words, theme.previous.ink if previous else theme.secondary)
         self.warning.set_words(previous, theme.previous.ink)
+        self._arrange()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Share the room."""
+        self._arrange()
+
+    def _arrange(self) -> None:
         margin = self.panel.px(2.0)
-        half = (self.width() - 3 * margin) // 2
-        self.line.setGeometry(margin, 0, half, self.height())
-        self.warning.setGeometry(2 * margin + half, 0, half, self.height())
+        whole = self.width() - 2 * margin
+        line = (whole - margin) // 2 if self.warning.words else whole
+        self.line.setGeometry(margin, 0, line, self.height())
+        self.warning.setGeometry(2 * margin + line, 0, whole - margin - line, self.height())
 
 
 class _BandLabel(_Ground):
@@ -155,24 +160,34 @@ class BandRow(QWidget):
 
 
 class InfoLines(_Ground):
-    """Zone 7, left: series, model and quality in up to three lines."""
+    """Zone 7, left: series, model and quality in up to three lines; a note that found no room above comes first."""
 
     def __init__(self, parent: QWidget, panel: Panel) -> None:
         super().__init__(parent, panel)
         least = panel.px(TextHeight.LEAST_MM)
-        self.texts = [FitText(self, cap_px=least, least_px=least) for _ in range(3)]
+        self._note = FitText(self, cap_px=least, least_px=least, bold=True, wrap=True)
+        self._lines = [FitText(self, cap_px=least, least_px=least) for _ in range(3)]
+        self.texts = [self._note, *self._lines]
 
-    def show_lines(self, lines: tuple[str, ...], theme: Theme) -> None:
-        """Show the lines from the top."""
+    def show_lines(self, note: str, lines: tuple[str, ...], theme: Theme) -> None:
+        """Show the note in two lines and one of the others, or the lines alone."""
         self.set_ground(theme.ground)
-        for number, words in enumerate(self.texts):
-            words.set_words(lines[number] if number < len(lines) else "", theme.secondary)
+        self._note.set_words(note, theme.text)
+        room = lines[:1] if note else lines[:3]
+        for number, words in enumerate(self._lines):
+            words.set_words(room[number] if number < len(room) else "", theme.secondary)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        height = self.height() // 3
+        noted = 2 if self._note.words else 0
+        self._note.setGeometry(0, 0, self.width(), height * noted)
+        for number, words in enumerate(self._lines):
+            words.setGeometry(0, (number + noted) * height, self.width(), height)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Share the room."""
-        height = self.height() // 3
-        for number, words in enumerate(self.texts):
-            words.setGeometry(0, number * height, self.width(), height)
+        self._arrange()
 
 
 class Footer(_Ground):

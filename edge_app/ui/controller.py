@@ -20,7 +20,7 @@ from edge_app.ui.strings import LANGUAGES
 from edge_app.ui.theme import THEMES
 from edge_app.ui.viewer import ViewerModel
 from edge_app.ui.window import MainWindow
-from edge_app.ui.windowing import Preset
+from edge_app.ui.windowing import Preset, crop_to_body
 
 __all__ = ["Controller"]
 
@@ -222,8 +222,7 @@ class Controller(QObject):
                 continue
             name = (key.sop_uid, self._viewer.preset)
             if name not in self._thumbnails:
-                step = max(min(hu.shape) // 160, 1)
-                self._thumbnails[name] = grey_image(np.ascontiguousarray(hu[::step, ::step]), self._viewer.preset)
+                self._thumbnails[name] = grey_image(crop_to_body(hu), self._viewer.preset)
             images[key.sop_uid] = self._thumbnails[name]
         return images
 

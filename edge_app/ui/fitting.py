@@ -20,7 +20,7 @@ BELOW = 0.34
 PITCH = 1.62
 """Distance of baselines in cap heights."""
 
-_STRETCHES = (1.0, 0.94, 0.88, 0.82)
+_STRETCHES = (1.0, 0.95, 0.9, 0.85, 0.8)
 """Narrower is tried before smaller; below 0.8 letters begin to run together."""
 
 
@@ -48,6 +48,7 @@ def fit(
     least_px: float,
     measure: Callable[[str], float],
     wrap: bool = False,
+    widest: float = 1.0,
 ) -> Fitted:
     """Return the largest layout of a text in a box.
 
@@ -59,11 +60,13 @@ def fit(
         Width of a text in cap heights.
     wrap
         Whether lines may be broken between words; explicit line breaks are always kept.
+    widest
+        Stretch to begin with, for lines that are to look like their neighbours.
     """
     step = max((cap_px - least_px) / 24, 0.25)
     size = cap_px
     while True:
-        for stretch in _STRETCHES:
+        for stretch in (s for s in _STRETCHES if s <= widest):
             room = width_px / (size * stretch)
             lines = _lines(words, room, measure, wrap=wrap)
             layout = Fitted(lines, size, stretch, fits=True)

@@ -37,7 +37,7 @@ def load_fonts() -> None:
 
 
 def sized_font(cap_px: float, *, bold: bool) -> QFont:
-    """Return the font in which capitals are `cap_px` pixels high; advances scale with the size (no hinting)."""
+    """Return the font in which capitals are `cap_px` pixels high, as far as whole pixel sizes allow."""
     font = QFont(_FAMILY)
     font.setPixelSize(max(round(cap_px / CAP_RATIO), 1))
     font.setBold(bold)

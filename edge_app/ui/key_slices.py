@@ -39,9 +39,15 @@ class _Thumbnail(QAbstractButton):
         least = self._panel.px(TextHeight.LEAST_MM)
         number = str(self.key.number)
         layout = fitted(number, box.width(), least * 1.7, least, least, bold=True, wrap=False)
-        scrim = QRectF(3, 3, least * (1.0 + 0.85 * len(number)), least * 1.7)
-        painter.fillRect(scrim, QColor("#000000"))
-        paint_fitted(painter, scrim, layout, "#F2F5F7", bold=True, align=Qt.AlignmentFlag.AlignHCenter)
+        corner = QRectF(8, 5, box.width(), least * 1.7)
+        for dx, dy, ink in (
+            (-2, 0, "#000000"),
+            (2, 0, "#000000"),
+            (0, -2, "#000000"),
+            (0, 2, "#000000"),
+            (0, 0, "#F2F5F7"),
+        ):
+            paint_fitted(painter, corner.translated(dx, dy), layout, ink, bold=True, align=Qt.AlignmentFlag.AlignLeft)
         width = 6 if self.key.shown or self.hasFocus() else 2
         pen = QPen(QColor(self.theme.text if self.key.shown else self.theme.border), width)
         pen.setJoinStyle(Qt.PenJoinStyle.MiterJoin)

@@ -41,6 +41,7 @@ class ResultPanel(QWidget):
         self._look: Look = LOOKS[ScreenState.STARTING]
         self._fill: Fill = THEMES["night"].fills[Role.NEUTRAL]
         self._texts = ResultTexts((), "", "", "", "", None)
+        self.note_elsewhere = ""
         self._icon_box = QRectF()
         self._bar_box = QRectF()
         least, body = panel.px(TextHeight.LEAST_MM), panel.px(TextHeight.BODY_MM)
@@ -78,7 +79,6 @@ class ResultPanel(QWidget):
             head.set_words(line, fill.ink)
         self._lead.set_words(texts.lead, fill.ink)
         self._score.set_words(texts.score, fill.ink)
-        self._note.set_words(texts.note, fill.ink)
         self._coverage.set_words(texts.progress.text if texts.progress else "", fill.ink)
         self._tag.set_words(texts.tag, fill.ink)
         self.setAccessibleName(" ".join(texts.headline))
@@ -98,7 +98,8 @@ class ResultPanel(QWidget):
         head_height = round(self._head_px * (ABOVE + BELOW)) + 1
         # Capitals need neither descenders nor, in most lines, room for accents: lines move closer together.
         pitch = round(self._head_px * 1.26)
-        top = area.top() - round(self._head_px * (ABOVE - 1.06))
+        accents = any(letter in "ÄÖÜ" for line in texts.headline[:1] for letter in line)
+        top = area.top() - round(self._head_px * (ABOVE - (1.27 if accents else 1.06)))
         two_lines = len(texts.headline) > 1
         icon = round(self._head_px * (1.3 if two_lines else 1.45))
         self._heads[0].setGeometry(area.left(), top, area.width(), head_height)
@@ -117,6 +118,11 @@ class ResultPanel(QWidget):
             self._icon_box = QRectF(icon_left, y, icon, icon)
             lead_width = area.width() - icon - gap * 2
         self._heads[1].setVisible(two_lines)
+        for head in self._heads:
+            head.set_widest(1.0)
+        narrowest = min(head.layout_now.stretch for head in self._heads if head.words) if texts.headline else 1.0
+        for head in self._heads:
+            head.set_widest(narrowest)
         y = self._place(self._lead, texts.lead, area.left(), y, lead_width, self._lead_lines(lead_width)) + gap
         if not two_lines:
             y = max(y, round(self._icon_box.bottom()) + gap)
@@ -126,8 +132,16 @@ class ResultPanel(QWidget):
         tag_height = self._line_height(self._panel.px(TextHeight.BODY_MM), 1)
         bottom = area.bottom() + 1
         self._tag.setGeometry(area.right() + 1 - tag_width, bottom - tag_height, tag_width, tag_height)
-        note_width = area.width() - (tag_width + gap if texts.tag else 0)
-        self._note.setGeometry(area.left(), y, note_width, max(bottom - y, 0))
+        # The note has the whole width above the code, or the lowest lines beside it.
+        note_width, note_bottom = area.width(), bottom - (tag_height if texts.tag else 0)
+        if texts.tag and note_bottom - y < tag_height:
+            note_width, note_bottom = area.width() - tag_width - gap, bottom
+        self._note.setGeometry(area.left(), y, note_width, max(note_bottom - y, 0))
+        # On the smallest panel the note moves to the information lines (SCREEN.md section 5, 10.1").
+        self._note.set_words(texts.note, self._fill.ink)
+        self.note_elsewhere = "" if self._note.fits else texts.note
+        if self.note_elsewhere:
+            self._note.set_words("", self._fill.ink)
 
     def _lead_lines(self, width: int) -> int:
         """Return how many lines the lead needs at its least height."""
@@ -189,6 +203,9 @@ class ResultPanel(QWidget):
             painter.setPen(pen)
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRect(whole.adjusted(width / 2, width / 2, -width / 2, -width / 2))
+            if look.pattern is Pattern.SOLID_FRAMED:  # on a white ground the white frame needs an end, too
+                painter.setPen(QPen(QColor(fill.ground), 3))
+                painter.drawRect(whole.adjusted(1, 1, -1, -1))
             return
         self._paint_hatched_edge(painter, whole, width, crossed=look.pattern is Pattern.CROSS_HATCH_EDGE)
 

@@ -35,6 +35,8 @@ def result_texts(state: ScreenState, snapshot: Snapshot, study: StudyView | None
     receive = snapshot.heartbeats.get("receive")
     detail: Mapping[str, Any] = receive.detail if receive else {}
     images = study.images if study else 0
+    if state is ScreenState.ANALYSING:  # of the series that is analysed; localizers and other series do not count
+        images = progress.get("images") or images
     values: dict[str, object] = {
         "images": images,
         "expected": progress.get("expected"),
@@ -111,7 +113,7 @@ def _tag(state: ScreenState, result: StudyResult | None, reason: Reason | None, 
 
 
 def _progress(state: ScreenState, progress: Mapping[str, Any], language: str) -> Progress | None:
-    if state not in (ScreenState.RECEIVING, ScreenState.STALLED, ScreenState.ANALYSING):
+    if state not in (ScreenState.RECEIVING, ScreenState.ANALYSING):
         return None
     covered, needed = progress.get("coverage_mm"), progress.get("needed_mm")
     if not isinstance(covered, int | float) or not isinstance(needed, int | float) or needed <= 0:

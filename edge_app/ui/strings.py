@@ -24,10 +24,10 @@ STRINGS: dict[str, tuple[str, str]] = {
     # Persistent texts
     "disclaimer": (
         "AI triage aid - not a diagnosis. A clinician must read the images.",
-        "KI-Triagehilfe - keine Diagnose. Die Bilder muss ärztlich befundet werden.",
+        "KI-Triagehilfe - keine Diagnose. Die Bilder müssen ärztlich befundet werden.",
     ),
     "not_diagnostic_display": ("not a diagnostic display", "kein Befundungsmonitor"),
-    "synthetic": ("SYNTHETIC MODEL - NOT FOR PATIENTS", "SYNTHETISCHES MODELL - NICHT FÜR PATIENTEN"),
+    "synthetic": ("SYNTHETIC MODEL - NOT FOR PATIENTS", "SYNTHETISCH - NICHT FÜR PATIENTEN"),
     "unvalidated": ("UNVALIDATED", "NICHT VALIDIERT"),
     "previous": ("PREVIOUS CASE - not the current patient", "FRÜHERER FALL - nicht der aktuelle Patient"),
     # Headlines: line breaks are part of the design. "NO" never stands apart from "HAEMORRHAGE".
@@ -58,8 +58,8 @@ STRINGS: dict[str, tuple[str, str]] = {
     "lead.stalled": ("Stopped at {images} images. Resend from scanner.", "Stopp bei {images} Bildern. Erneut senden."),
     "lead.analysing": ("{analysed} of {images} slices analysed", "{analysed} von {images} Schichten analysiert"),
     "lead.changed": ("Images changed - re-analysing", "Neue Bilder - neue Analyse"),
-    "lead.haemorrhage": ("", ""),
-    "lead.ischaemic": ("", ""),
+    "lead.haemorrhage": ("Read the images now.", "Bilder jetzt ansehen."),
+    "lead.ischaemic": ("Read the images now.", "Bilder jetzt ansehen."),
     "lead.none_detected": (
         "does not exclude haemorrhage or stroke",
         "schließt Blutung oder Schlaganfall nicht aus",
@@ -77,8 +77,8 @@ STRINGS: dict[str, tuple[str, str]] = {
     "note.receiving": ("Images can be viewed at once.", "Bilder sind sofort sichtbar."),
     "note.stalled": ("Received images are stored and can be viewed.", "Empfangene Bilder sind gespeichert."),
     "note.analysing": ("Images can be viewed now.", "Bilder sind sofort sichtbar."),
-    "note.haemorrhage": ("", ""),
-    "note.ischaemic": ("", ""),
+    "note.haemorrhage": ("Review the 5 key slices.", "Die 5 Schlüsselbilder ansehen."),
+    "note.ischaemic": ("Review the 5 key slices.", "Die 5 Schlüsselbilder ansehen."),
     "note.none_detected": ("Review the 5 key slices.", "Die 5 Schlüsselbilder ansehen."),
     "note.indeterminate": ("", ""),
     "note.no_ai_result": ("Images are stored. Read them directly.", "Bilder sind gespeichert. Direkt ansehen."),
@@ -96,7 +96,7 @@ STRINGS: dict[str, tuple[str, str]] = {
     "band.middle": ("middle", "mittel"),
     "band.low": ("low", "niedrig"),
     "revised": ("REVISED {revision}", "REVISION {revision}"),
-    "coverage": ("coverage {covered} of {needed} mm", "Abdeckung {covered} von {needed} mm"),
+    "coverage": ("coverage {covered} mm ({needed} mm needed)", "Abdeckung {covered} mm ({needed} mm nötig)"),
     # Patient band and clocks
     "no_patient": ("No patient", "Kein Patient"),
     "name_unknown": ("NAME UNKNOWN", "NAME UNBEKANNT"),

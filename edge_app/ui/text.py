@@ -9,14 +9,22 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from edge_app.ui.fitting import ABOVE, PITCH, Fitted, fit
-from edge_app.ui.fonts import advance, sized_font
+from edge_app.ui.fonts import CAP_RATIO, advance, sized_font
 
 __all__ = ["FitText", "fitted", "paint_fitted"]
 
 
 @lru_cache(maxsize=1024)
 def fitted(
-    words: str, width_px: float, height_px: float, cap_px: float, least_px: float, *, bold: bool, wrap: bool
+    words: str,
+    width_px: float,
+    height_px: float,
+    cap_px: float,
+    least_px: float,
+    *,
+    bold: bool,
+    wrap: bool,
+    widest: float = 1.0,
 ) -> Fitted:
     """Return the layout of a text in the screen's font (kept, as most texts do not change from paint to paint)."""
     return fit(
@@ -27,6 +35,7 @@ def fitted(
         least_px=least_px,
         measure=partial(advance, bold=bold),
         wrap=wrap,
+        widest=widest,
     )
 
 
@@ -41,7 +50,10 @@ def paint_fitted(
     at_top: bool = False,
 ) -> None:
     """Paint a fitted text into its box, centred vertically unless `at_top`."""
-    painter.setFont(sized_font(layout.cap_px, bold=bold))
+    font = sized_font(layout.cap_px, bold=bold)
+    painter.setFont(font)
+    # Fonts come in whole pixels only; what was measured is exact.
+    exact = layout.cap_px / CAP_RATIO / font.pixelSize()
     painter.setPen(QColor(colour))
     above = 0.0 if at_top else (box.height() - layout.height_px) / 2
     baseline = box.top() + above + layout.cap_px * ABOVE
@@ -54,7 +66,7 @@ def paint_fitted(
             left += box.width() - width
         painter.save()
         painter.translate(QPointF(left, baseline))
-        painter.scale(layout.stretch, 1.0)
+        painter.scale(layout.stretch * exact, exact)
         painter.drawText(QPointF(0, 0), line)
         painter.restore()
         baseline += layout.cap_px * PITCH
@@ -82,6 +94,7 @@ class FitText(QWidget):
     ) -> None:
         super().__init__(parent)
         self._at_top = at_top
+        self._widest = 1.0
         self._cap_px, self._least_px = cap_px, least_px
         self._bold, self._wrap, self._align = bold, wrap, align
         self._words = ""
@@ -104,7 +117,14 @@ class FitText(QWidget):
             self._least_px,
             bold=self._bold,
             wrap=self._wrap,
+            widest=self._widest,
         )
+
+    def set_widest(self, stretch: float) -> None:
+        """Begin no wider than this, so that two lines look alike."""
+        if stretch != self._widest:
+            self._widest = stretch
+            self.update()
 
     @property
     def fits(self) -> bool:

@@ -67,6 +67,8 @@ class MainWindow(QWidget):
         self.cases = CasesPanel(self, panel)
         self.cases.hide()
         self._connect()
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # keys scroll at once; Tab goes to the buttons
+        self.setFocus()
         self.resize(panel.width_px, panel.height_px)
 
     def _connect(self) -> None:
@@ -119,7 +121,7 @@ class MainWindow(QWidget):
         self.strip.show_bars(model.strip, model.strip_index, model.strip_ends, theme)
         for button, preset in zip(self.presets, model.presets, strict=True):
             button.show_words(f"{preset.name}\n{preset.numbers}", theme, active=preset.active)
-        self.info.show_lines(model.info, theme)
+        self.info.show_lines(self.result.note_elsewhere, model.info, theme)
         words = model.actions
         for name, text in (
             ("current", words.current.replace(" ", "\n")),

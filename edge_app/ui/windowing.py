@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PRESETS", "Preset", "apply_window", "window_table"]
+__all__ = ["PRESETS", "Preset", "apply_window", "crop_to_body", "window_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +53,29 @@ def apply_window(hu: NDArray[np.int16], preset: Preset) -> NDArray[np.uint8]:
     """Return the grey image (H, W) uint8, C-contiguous, of a slice (H, W) int16 in HU."""
     table = window_table(preset.centre_hu, preset.width_hu)
     return table[np.ascontiguousarray(hu).view(np.uint16)]
+
+
+_BODY_HU = -300
+_THUMBNAIL_PX = 160
+
+
+def crop_to_body(hu: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Return the square around what is denser than air, thinned to a thumbnail's size; all of it if there is nothing.
+
+    A key slice is a few millimetres large on the panel: there is no room for air around the head.
+    """
+    step = max(min(hu.shape) // _THUMBNAIL_PX, 1)
+    body = hu[::step, ::step] > _BODY_HU
+    # A row or column counts when a tenth of it is body: the table and the head rest are thinner.
+    rows = np.flatnonzero(body.mean(axis=1) > 0.1)
+    columns = np.flatnonzero(body.mean(axis=0) > 0.1)
+    if not rows.size or not columns.size:
+        return np.ascontiguousarray(hu[::step, ::step])
+    half = (max(rows[-1] - rows[0], columns[-1] - columns[0]) * step * 11 // 10) // 2 + step
+    centre_row, centre_column = (rows[0] + rows[-1]) * step // 2, (columns[0] + columns[-1]) * step // 2
+    half = min(half, min(hu.shape) // 2)
+    top = min(max(centre_row - half, 0), hu.shape[0] - 2 * half)
+    left = min(max(centre_column - half, 0), hu.shape[1] - 2 * half)
+    square = hu[top : top + 2 * half, left : left + 2 * half]
+    step = max(2 * half // _THUMBNAIL_PX, 1)
+    return np.ascontiguousarray(square[::step, ::step])
