@@ -212,7 +212,7 @@ def acquire(
         if k in moved:
             image = _moved(image, rng)
         np.maximum(image, table, out=image)
-        image += cup
+        np.add(image, cup, out=image, where=image > -500)  # air is calibrated to -1000
         if star is not None and abs(k - metal_at) * p.slice_mm <= 7:
             image += star
         image += _noise(tile, noise_map, n, rng) * np.float32(0.8 + 1.6 * dense)
