@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from edge_app.core.errors import TrainingError
@@ -37,7 +38,7 @@ class ImageRecipe:
     epochs: int = 12
     slices_per_epoch: int = 12288
     batch: int = 64
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 0.02
     warm_up: float = 0.08
     """Share of all steps in which the learning rate rises."""
@@ -46,6 +47,8 @@ class ImageRecipe:
     """How often each class is drawn; takes the place of class weights."""
     mask_weight: float = 1.0
     """Weight of the loss of the lesion masks; 0 where there are none."""
+    averaging: float = 0.98
+    """Decay of the running average of the weights, which is what is judged and kept."""
     patience: int = 5
     validation_slices: int = 3000
     bfloat16: bool = False
@@ -76,6 +79,7 @@ def train_image(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step / steps, recipe.warm_up))
     classify = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     noise = torch.Generator().manual_seed(recipe.seed)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging), use_buffers=True)
     best = BestWeights(recipe.patience)
     log = []
 
@@ -105,10 +109,11 @@ def train_image(
             nn.utils.clip_grad_norm_(parameters, 2.0)
             optimiser.step()
             schedule.step()
+            average.update_parameters(model)
             losses.append(loss.item())
             bar.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}")
-        loss, accuracy = validate_image(model, validation, recipe)
-        best.update(model, loss)
+        loss, accuracy = validate_image(average.module, validation, recipe)
+        best.update(average.module, loss)
         log.append({"epoch": epoch + 1, "train_loss": float(np.mean(losses)), "loss": loss, "accuracy": accuracy})
         tqdm.write(f"image epoch {epoch + 1}: validation loss {loss:.4f}, balanced slice accuracy {accuracy:.4f}")
         if best.exhausted:

@@ -1,0 +1,72 @@
+"""Padding never changes an answer, and positions mean millimetres."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from training.patient_model import PatientModel, encode_position
+
+FEATURES = 11
+
+
+@pytest.fixture(scope="module")
+def model() -> PatientModel:
+    torch.manual_seed(3)
+    return PatientModel(FEATURES, width=16, hidden=8).eval()
+
+
+@pytest.mark.parametrize("length", [1, 2, 40, 79, 80])
+def test_padding_never_changes_the_answer(model: PatientModel, length: int) -> None:
+    features, height = torch.randn(2, length, FEATURES), torch.arange(length).float().repeat(2, 1) * 5.0
+    padded = torch.nn.functional.pad(features, (0, 0, 0, 13), value=5.0)
+    padded[:, length:, 0] = float("nan")
+    with torch.no_grad():
+        alone = model(features, height, torch.ones(2, length))
+        together = model(
+            padded,
+            torch.nn.functional.pad(height, (0, 13)),
+            torch.nn.functional.pad(torch.ones(2, length), (0, 13)),
+        )
+    assert torch.allclose(alone.logits, together.logits, atol=1e-6)
+    assert torch.allclose(alone.attention, together.attention[:, :length], atol=1e-6)
+    assert torch.equal(together.attention[:, length:], torch.zeros(2, 13))
+    assert torch.allclose(alone.distance, together.distance, atol=1e-5)
+
+
+def test_studies_of_different_length_do_not_touch_each_other(model: PatientModel) -> None:
+    features, height = torch.randn(2, 20, FEATURES), torch.arange(20).float().repeat(2, 1)
+    mask = (torch.arange(20) < torch.tensor([[20], [7]])).float()
+    with torch.no_grad():
+        both = model(features, height * mask, mask)
+        short = model(features[1:, :7], height[1:, :7], torch.ones(1, 7))
+    assert torch.allclose(both.logits[1:], short.logits, atol=1e-6)
+
+
+def test_the_backward_direction_starts_at_the_last_true_slice(model: PatientModel) -> None:
+    features, height = torch.randn(1, 5, FEATURES), torch.arange(5).float()[None]
+    changed = features.clone()
+    changed[:, -1] += 1.0
+    layer = model.layers[0]
+    mirror = torch.tensor([[4, 3, 2, 1, 0]])
+    with torch.no_grad():
+        x, y = (model.project(f) for f in (features, changed))
+        assert not torch.allclose(layer(x, mirror)[:, 0], layer(y, mirror)[:, 0])
+        assert torch.equal(layer(x, mirror)[:, 0, :8], layer(y, mirror)[:, 0, :8])
+    assert height.shape == (1, 5)
+
+
+def test_attention_sums_to_one(model: PatientModel) -> None:
+    with torch.no_grad():
+        output = model(torch.randn(3, 9, FEATURES), torch.zeros(3, 9), torch.ones(3, 9))
+    assert torch.allclose(output.attention.sum(dim=1), torch.ones(3))
+
+
+def test_a_position_is_told_from_both_ends() -> None:
+    height = torch.tensor([[0.0, 10.0, 40.0]])
+    code = encode_position(height, torch.ones(1, 3))
+    mirrored = encode_position(40.0 - height.flip(1), torch.ones(1, 3)).flip(1)
+    half = code.shape[2] // 2
+    up = [2 * i for i in range(half // 2)] + [half + 2 * i for i in range(half // 2)]
+    down = [i + 1 for i in up]
+    assert torch.allclose(code[..., up], mirrored[..., down], atol=1e-6)

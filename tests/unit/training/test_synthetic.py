@@ -1,0 +1,71 @@
+"""Studies of the three splits never meet, and take the vehicle's way to the model input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_app.core.errors import TrainingError
+from edge_app.core.types import CLASSES
+from edge_app.simulator.scanner import TRAINING_PERSONALITIES, UNSEEN_PERSONALITIES
+from training import synthetic
+from training.synthetic import Split, StudyRequest, make_split, plan_split, prepare_study
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+def test_no_seed_is_in_two_splits() -> None:
+    seeds = [{request.seed for request in plan_split(split, 500)} for split in SPLITS]
+    assert all(len(of) == 1500 for of in seeds)
+    assert len(set.union(*seeds)) == 4500
+
+
+def test_test_studies_come_from_scanners_that_training_never_sees() -> None:
+    trained = {r.personality for split in SPLITS[:2] for r in plan_split(split, 40)}
+    tested = {r.personality for r in plan_split("test", 40)}
+    assert trained == {p.name for p in TRAINING_PERSONALITIES}
+    assert tested == {p.name for p in UNSEEN_PERSONALITIES}
+
+
+def test_every_class_has_the_same_scanners() -> None:
+    plan = plan_split("train", 16)
+    per_class = [sorted(r.personality for r in plan if r.label == name) for name in CLASSES]
+    assert per_class[0] == per_class[1] == per_class[2]
+
+
+def test_more_studies_than_seeds_are_refused() -> None:
+    with pytest.raises(TrainingError, match="too many"):
+        plan_split("train", 4_000_000)
+
+
+def test_a_prepared_study_knows_its_lesion_slice_by_slice() -> None:
+    study = prepare_study(StudyRequest(7, "hemorrhage", "basic2"))
+    record = study.record
+    assert study.inputs.shape[1:] == (3, 224, 224)
+    assert len(study.inputs) == len(record.slice_labels) == len(record.positions_mm) == len(study.masks)
+    assert list(record.positions_mm) == sorted(record.positions_mm)
+    assert set(record.slice_labels) == {0, 1}
+    covered = study.masks.astype(float).sum(axis=(1, 2)) / 255 * 64
+    areas = np.asarray(record.lesion_area_mm2)
+    assert np.allclose(covered[areas > 100], areas[areas > 100], rtol=0.1)
+
+
+def test_shards_that_are_there_are_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def count(task: tuple[Path, int, list[StudyRequest]]) -> int:
+        made.append(task[1])
+        return original(task)
+
+    original = synthetic._make_shard
+    monkeypatch.setattr(synthetic, "_make_shard", count)
+    monkeypatch.setattr(synthetic, "SHARD_STUDIES", 2)
+    first = make_split("validation", 1, tmp_path, processes=1)
+    assert made == [0, 1]
+    (description,) = tmp_path.glob("*/00001.json")
+    description.unlink()
+    again = make_split("validation", 1, tmp_path, processes=1)
+    assert made == [0, 1, 1]
+    assert first.records == again.records
