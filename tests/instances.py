@@ -10,6 +10,7 @@ from typing import Any
 
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
+from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import (
@@ -64,6 +65,8 @@ def make_dataset(sop_uid: str = "", *, study_uid: str = STUDY_UID, pixel: int = 
     dataset.PixelData = bytes([pixel]) + _original().PixelData[1:]
     for keyword, value in attributes.items():
         setattr(dataset, keyword, value)
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return dataset
 
 
@@ -96,8 +99,6 @@ def write_files(folder: Path, count: int, **options: Any) -> list[Path]:
     paths = []
     for index in range(count):
         dataset = make_dataset(InstanceNumber=index + 1, **options)
-        dataset.file_meta = _original().file_meta.__class__()
-        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         paths.append(folder / f"{index:03}.dcm")
         dataset.save_as(paths[-1], enforce_file_format=True)
     return paths

@@ -106,9 +106,14 @@ def on_aborted(event: evt.Event, open_associations: OpenAssociations, ledger: Le
     _close(event.assoc, "aborted", open_associations, ledger)
 
 
-def handle_echo(_event: evt.Event, ledger: Ledger) -> int:
-    """Answer a C-ECHO (PS3.4 Annex A) after a look at the ledger, so that an answer means more than an open port."""
+def handle_echo(event: evt.Event, admission: Admission, ledger: Ledger, answered: threading.Event) -> int:
+    """Answer a C-ECHO (PS3.4 Annex A) after a look at the ledger, so that an answer means more than an open port.
+
+    `answered` is set for our own check: pynetdicom answers success even if this function fails.
+    """
     ledger.data_version()
+    if event.assoc.requestor.ae_title.strip() == admission.self_check_aet:
+        answered.set()
     return SUCCESS
 
 

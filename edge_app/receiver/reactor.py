@@ -134,6 +134,9 @@ def _wait(dul: Any, bell: _Bell) -> None:
     if isinstance(connection, ssl.SSLSocket) and connection.pending():
         return  # decrypted bytes that select() does not see
     try:
+        # A sender that leaves Nagle's algorithm on holds the data set back until its command set is acknowledged, and
+        # Linux delays that by 40 ms in the hope of an answer to send along. It must be told anew each time (tcp(7)).
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         ready, _, _ = select.select([connection.fileno(), bell.fileno()], [], [], IDLE_S)
     except (OSError, ValueError):
         return  # closed by another thread; pynetdicom's own look at the socket says so to the state machine

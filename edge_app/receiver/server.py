@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import socket
 import threading
@@ -13,6 +14,7 @@ from pynetdicom._handlers import (
     standard_pdu_recv_handler,
     standard_pdu_sent_handler,
 )
+from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification
 from pynetdicom.transport import ThreadedAssociationServer
 
@@ -57,6 +59,7 @@ class Receiver:
         # Nobody else can know it, so nobody else gets past the limit on associations by calling himself so.
         self._self_check_aet = f"SELF-{secrets.token_hex(5).upper()}"
         self._open_associations = handlers.OpenAssociations()
+        self._echo_answered = threading.Event()
         self._ae = self._make_ae(settings)
         self._server: ThreadedAssociationServer | None = None
         self.port = settings.port
@@ -87,8 +90,9 @@ class Receiver:
         # peer that comes back at once would get in between.
         if self._server:
             self._server.shutdown()
+            self._server = None
         associations = self._ae.active_associations
-        stoppers = [threading.Thread(target=association.abort) for association in associations]
+        stoppers = [threading.Thread(target=_end, args=(association,)) for association in associations]
         for stopper in stoppers:
             stopper.start()
         deadline_s = monotonic_s() + FINISH_S
@@ -106,19 +110,19 @@ class Receiver:
         Raises
         ------
         NetworkError
-            If it was not answered in time or not with success.
+            If the handler did not run to its end in time.
         """
         ae = AE(ae_title=self._self_check_aet)
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = SELF_CHECK_TIMEOUT_S
         ae.add_requested_context(Verification)
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._settings.host, self._settings.host)
+        self._echo_answered.clear()
         association = ae.associate(host, self.port, ae_title=self._settings.aet)
-        try:
-            status = association.send_c_echo().get("Status") if association.is_established else None
-        finally:
-            if association.is_established:
-                association.release()
-        if status != 0x0000:
+        if association.is_established:
+            association.send_c_echo()
+        if association.is_established:
+            association.release()
+        if not self._echo_answered.is_set():
             raise NetworkError(
                 f"the receiver on port {self.port} does not answer itself", remedy="It is started again by itself."
             )
@@ -143,7 +147,7 @@ class Receiver:
             (evt.EVT_ACCEPTED, handlers.on_accepted, [admission, associations, ledger]),
             (evt.EVT_RELEASED, handlers.on_released, [associations, ledger]),
             (evt.EVT_ABORTED, handlers.on_aborted, [associations, ledger]),
-            (evt.EVT_C_ECHO, handlers.handle_echo, [ledger]),
+            (evt.EVT_C_ECHO, handlers.handle_echo, [admission, ledger, self._echo_answered]),
             (evt.EVT_C_STORE, handlers.handle_store, [self._inbox, associations]),
         ]
 
@@ -154,6 +158,21 @@ def _mute(server: ThreadedAssociationServer) -> None:
     server.unbind(evt.EVT_PDU_SENT, standard_pdu_sent_handler)
     server.unbind(evt.EVT_DIMSE_RECV, standard_dimse_recv_handler)
     server.unbind(evt.EVT_DIMSE_SENT, standard_dimse_sent_handler)
+
+
+def _end(association: Association) -> None:
+    """Abort an association, or hang up on a peer that has not asked for one yet."""
+    if association.is_established:
+        association.abort()
+        return
+    # Before the request there is no association to abort (PS3.8 Table 9-10, Sta2). The upper layer sees the hang-up;
+    # the association's own thread waits for a request, and takes None for "none came in time".
+    connection = association.dul.socket.socket
+    if connection:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+    association.dul.to_user_queue.put(None)
+    association.kill()
 
 
 def _on_connected(event: evt.Event, timeout_s: float) -> None:

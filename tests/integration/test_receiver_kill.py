@@ -1,0 +1,62 @@
+"""[R11] kill -9 of the receiver during a transfer loses no acknowledged instance."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from edge_app.store import audit
+from edge_app.store.ledger import Ledger
+from edge_app.store.paths import StorePaths
+from tests.instances import encode, make_dataset
+from tests.integration.receiving import associating, in_thread, send, start_process
+
+pytestmark = pytest.mark.integration
+
+SLICES = 40
+
+
+def _transfer(port: int, acknowledged: dict[str, str], kill_at: int, moment: threading.Event) -> None:
+    """Send until the connection breaks, noting what was acknowledged; call for the kill after `kill_at` slices."""
+    with associating(port) as association:
+        for index in range(SLICES):
+            dataset = make_dataset(pixel=index)
+            if index == kill_at:
+                moment.set()
+            if not association.is_established or send(association, dataset) != 0x0000:
+                association.abort()  # there is nobody left to release it
+                break
+            acknowledged[dataset.SOPInstanceUID] = hashlib.sha256(encode(dataset)).hexdigest()
+    moment.set()
+
+
+@pytest.mark.parametrize("kill_at", [0, 1, 3, 7, 12, 20])
+def test_every_acknowledged_slice_survives(tmp_path: Path, kill_at: int) -> None:
+    acknowledged: dict[str, str] = {}
+    moment = threading.Event()
+    receiver = start_process(tmp_path)
+    sender = in_thread(_transfer, receiver.port, acknowledged, kill_at, moment)
+    assert moment.wait(60)
+    receiver.kill()
+    sender.join()
+    assert len(acknowledged) >= kill_at
+
+    again = start_process(tmp_path)  # sweeps before it listens
+    assert again.stop() == 0
+    with Ledger(StorePaths(tmp_path), "test") as ledger:
+        rows = {row.sop_uid: row for row in ledger.instances()}
+        for sop_uid, sha256 in acknowledged.items():
+            assert rows[sop_uid].sha256 == sha256
+        for row in rows.values():
+            content = (tmp_path / row.path).read_bytes()
+            assert len(content) == row.size
+            assert hashlib.sha256(encode(dcmread(tmp_path / row.path))).hexdigest() == row.sha256
+        on_disk = {p.relative_to(tmp_path).as_posix() for p in (tmp_path / "instances").rglob("*") if p.is_file()}
+        assert on_disk == {row.path for row in rows.values()}
+        assert [row.outcome for row in ledger.associations()] == ["lost"]
+        with ledger.transaction() as db:
+            assert audit.verify(db) is None
