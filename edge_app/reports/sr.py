@@ -1,0 +1,193 @@
+"""The result as a Comprehensive 3D SR, TID 1500 (PS3.16): findings, probabilities, who says so, and on which images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CodedConcept,
+    Comprehensive3DSR,
+    DeviceObserverIdentifyingAttributes,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    QualitativeEvaluation,
+    RelationshipTypeValues,
+    SourceImageForMeasurement,
+    SourceImageForMeasurementGroup,
+    TextContentItem,
+    TrackingIdentifier,
+)
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
+
+from edge_app.core.types import StudyResult, Verdict
+from edge_app.reports.header import MANUFACTURER, Kind, ReportInput, derived_uid, equipment, finish, reference
+from edge_app.reports.words import AID, SYNTHETIC, headline, lines
+
+__all__ = ["make_sr"]
+
+# Not in pydicom's dictionary; SNOMED CT qualifier values and disorder. "Present" and "Absent" (CID 240) would say more
+# than this program may (SCREEN.md R02, R03).
+_SUSPECTED = CodedConcept("415684004", "SCT", "Suspected")
+_NOT_DETECTED = CodedConcept("260415000", "SCT", "Not detected")
+_ISCHAEMIC_STROKE = CodedConcept("422504002", "SCT", "Ischaemic stroke")
+_HAEMORRHAGE = CodedConcept("1386000", "SCT", "Intracranial haemorrhage")
+_INDETERMINATE = codes.SCT.Indeterminate
+_NOT_EVALUATED = codes.SCT.NotEvaluated
+
+
+def make_sr(report: ReportInput) -> Dataset:
+    """Return the SR: preliminary, unverified; a revision names the one before as its predecessor."""
+    result = report.result
+    used = [reference(source) for source in report.used()]
+    observer = ObserverContext(
+        observer_type=codes.DCM.Device,
+        observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
+            uid=derived_uid("device", MANUFACTURER),
+            name="msu-triage",
+            manufacturer_name=MANUFACTURER,
+            model_name="msu-triage",
+        ),
+    )
+    content = MeasurementReport(
+        observation_context=ObservationContext(observer_device_context=observer),
+        procedure_reported=codes.SCT.ComputedTomographyOfHead,
+        imaging_measurements=_findings(report),
+        title=codes.DCM.ImagingMeasurementReport,
+        # No Image Library (TID 1600, optional): it repeats the images' geometry, 5 KB for each, over a thin link.
+        # Which images were used stands in the evidence and at each slice's probability.
+    )
+    for line in _comments(report):
+        content[0].ContentSequence.append(
+            TextContentItem(codes.DCM.Comment, line, relationship_type=RelationshipTypeValues.CONTAINS)
+        )
+    arguments: dict[str, Any] = equipment(report, Kind.SR)
+    sr = Comprehensive3DSR(
+        evidence=used,
+        content=content,
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        previous_versions=[_predecessor(report)] if result.revision > 1 else None,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        **arguments,
+    )
+    return finish(sr, report, Kind.SR)
+
+
+def _comments(report: ReportInput) -> tuple[str, ...]:
+    result = report.result
+    synthetic = (SYNTHETIC,) if result.model and result.model.synthetic else ()
+    return (
+        headline(result),
+        *synthetic,
+        *lines(result, unvalidated_ischaemia=report.unvalidated_ischaemia),
+        AID,
+    )
+
+
+def _findings(report: ReportInput) -> list[MeasurementsAndQualitativeEvaluations]:
+    result = report.result
+    groups = [_finding(report, "haemorrhage", _HAEMORRHAGE, "hemorrhage", _haemorrhage_value(report))]
+    if result.verdict and not _ischaemia_off(result):
+        groups.append(_finding(report, "ischaemic signs", _ISCHAEMIC_STROKE, "ischemic", _ischaemia_value(report)))
+    return groups
+
+
+def _ischaemia_off(result: StudyResult) -> bool:
+    return any("not assessed" in remark for remark in result.quality)
+
+
+def _haemorrhage_value(report: ReportInput) -> Any:
+    verdict = report.result.verdict
+    if verdict is None:
+        return _NOT_EVALUATED
+    if verdict is Verdict.HEMORRHAGE:
+        return _SUSPECTED
+    return _INDETERMINATE if verdict is Verdict.INDETERMINATE else _NOT_DETECTED
+
+
+def _ischaemia_value(report: ReportInput) -> Any:
+    result = report.result
+    if result.verdict is Verdict.ISCHEMIC or any("ischaemic signs also" in remark for remark in result.quality):
+        return _SUSPECTED
+    if result.verdict is Verdict.NONE_DETECTED:
+        return _NOT_DETECTED
+    point = report.facts.operating_points.get("ischemic") if report.facts else None
+    if result.verdict is Verdict.HEMORRHAGE and point and result.probabilities:
+        return _NOT_DETECTED if result.probabilities["ischemic"] < point[0] else _INDETERMINATE
+    return _INDETERMINATE
+
+
+def _finding(
+    report: ReportInput, name: str, finding: CodedConcept, label: str, value: Any
+) -> MeasurementsAndQualitativeEvaluations:
+    """Return TID 1501: one finding with its value, the patient's probability and each slice's."""
+    result = report.result
+    measurements = []
+    if result.probabilities is not None:
+        measurements.append(_probability(result.probabilities[label]))
+        by_uid = {str(source.SOPInstanceUID): source for source in report.sources}
+        measurements += [
+            _probability(row.probabilities[label], by_uid[row.sop_uid])
+            for row in result.slices
+            if label in row.probabilities and row.sop_uid in by_uid
+        ]
+    key_images = [
+        SourceImageForMeasurementGroup(str(source.SOPClassUID), str(source.SOPInstanceUID))
+        for source in report.key_sources()
+    ]
+    return MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(
+            uid=derived_uid(result.study_uid, "finding", label), identifier=f"AI {name}"
+        ),
+        finding_type=finding,
+        algorithm_id=_algorithm(report),
+        measurements=measurements or None,
+        qualitative_evaluations=[QualitativeEvaluation(codes.DCM.PresenceOfProperty, value)],
+        source_images=key_images or None,
+    )
+
+
+def _probability(probability: float, source: Dataset | None = None) -> Measurement:
+    images = (
+        None if source is None else [SourceImageForMeasurement(str(source.SOPClassUID), str(source.SOPInstanceUID))]
+    )
+    return Measurement(
+        name=codes.DCM.Probability,
+        value=round(100 * probability, 1),
+        unit=codes.UCUM.Percent,
+        referenced_images=images,
+    )
+
+
+def _algorithm(report: ReportInput) -> AlgorithmIdentification | None:
+    """Return TID 4019, with the operating point among the parameters; None where no model answered."""
+    model = report.result.model
+    if model is None:
+        return None
+    parameters = [f"bundle sha256 {model.sha256}", f"backend {report.result.backend}"]
+    if report.facts:
+        parameters += [
+            f"operating point {label}: t_lo {low:g}, t_hi {high:g}"
+            for label, (low, high) in sorted(report.facts.operating_points.items())
+        ]
+    if model.synthetic:
+        parameters.append(SYNTHETIC)
+    return AlgorithmIdentification(
+        name=model.name, version=model.version, manufacturer=MANUFACTURER, parameters=parameters
+    )
+
+
+def _predecessor(report: ReportInput) -> Dataset:
+    study, revision = report.result.study_uid, report.result.revision - 1
+    ds = reference(report.used()[0])
+    ds.SeriesInstanceUID = derived_uid(study, Kind.SR.file_name)
+    ds.SOPInstanceUID = derived_uid(study, Kind.SR.file_name, revision, 1)
+    ds.SOPClassUID = Comprehensive3DSRStorage
+    return ds
