@@ -15,7 +15,7 @@ from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from edge_app.core.config import Settings
-from edge_app.delivery.items import data_set_of
+from edge_app.delivery.items import data_set_of, item_of_file
 from edge_app.store import outbox
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
@@ -66,8 +66,13 @@ def originals(ledger: Ledger) -> dict[str, bytes]:
     return {row.sop_uid: data_set_of(ledger.paths.root / row.path) for row in ledger.instances()}
 
 
+def objects(ledger: Ledger) -> dict[str, bytes]:
+    files = (ledger.paths.root / "results").glob("*/r*/*.dcm")
+    return {item_of_file(path).sop_uid: data_set_of(path) for path in files}
+
+
 def received(folder: Path) -> dict[str, bytes]:
-    return {path.name.split(".", 1)[1]: data_set_of(path) for path in folder.iterdir() if path.name.startswith("CT.")}
+    return {path.name.split(".", 1)[1]: data_set_of(path) for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless])
@@ -77,9 +82,10 @@ def test_images_arrive_byte_by_byte(ledger: Ledger, tmp_path: Path, syntax: str)
     port = free_port()
     with storescp(tmp_path / "peer", port) as folder, deliver(ledger, f"CSC@127.0.0.1:{port}"):
         wait_until(lambda: all_sent(ledger), "everything is sent")
-        assert received(folder) == originals(ledger)
+        assert received(folder) == originals(ledger) | objects(ledger)
     proofs = outbox.deliveries(ledger, study_result().study_uid, f"CSC@127.0.0.1:{port}")
-    assert {row.sop_uid for row in ledger.instances()} <= {uid for uid, proof in proofs.items() if proof.status == 0}
+    assert {uid for uid, proof in proofs.items() if proof.status == 0} == set(originals(ledger) | objects(ledger))
+    assert len(objects(ledger)) == 3
 
 
 def test_a_peer_that_is_down_gets_everything_once_it_is_up(ledger: Ledger, tmp_path: Path) -> None:
@@ -91,7 +97,7 @@ def test_a_peer_that_is_down_gets_everything_once_it_is_up(ledger: Ledger, tmp_p
         assert not all_sent(ledger)
         with storescp(tmp_path / "peer", port) as folder:
             wait_until(lambda: all_sent(ledger), "everything is sent")
-            assert received(folder) == originals(ledger)
+            assert received(folder) == originals(ledger) | objects(ledger)
 
 
 def _detail(ledger: Ledger) -> dict[str, object]:
@@ -99,7 +105,8 @@ def _detail(ledger: Ledger) -> dict[str, object]:
     return beat.detail if beat else {}
 
 
-@pytest.mark.parametrize("after", [1, 4, 9])
+@pytest.mark.requirement("R74")
+@pytest.mark.parametrize("after", [1, 5, 12])
 def test_a_killed_process_goes_on_where_it_was(ledger: Ledger, tmp_path: Path, after: int) -> None:
     add_ct_study(ledger, slices=12)
     ledger.add_result(study_result(slices=12), last_instance_id=12)
@@ -115,7 +122,8 @@ def test_a_killed_process_goes_on_where_it_was(ledger: Ledger, tmp_path: Path, a
             wait_until(lambda: all_sent(ledger), "everything is sent")
         held = peer.files()
         assert peer.get("/statistics")["CountInstances"] == len(held)
-        for uid, content in originals(ledger).items():
+        assert set(held) == set(originals(ledger) | objects(ledger))
+        for uid, content in (originals(ledger) | objects(ledger)).items():
             path = tmp_path / "from-orthanc.dcm"
             path.write_bytes(held[uid])
             assert data_set_of(path) == content
@@ -141,3 +149,14 @@ def test_without_a_destination_nothing_is_sent_and_the_heartbeat_says_so(ledger:
             "images": {"queued": 1, "sent": 0, "failed": 0},
             "result": {"queued": 1, "sent": 0, "failed": 0},
         }
+
+
+@pytest.mark.requirement("R41")
+def test_a_study_that_never_got_a_result_is_sent_all_the_same(ledger: Ledger, tmp_path: Path) -> None:
+    add_ct_study(ledger)
+    with ledger.transaction() as db:
+        db.execute("UPDATE instances SET boot_id = 'an earlier boot'")
+    port = free_port()
+    with storescp(tmp_path / "peer", port) as folder, deliver(ledger, f"CSC@127.0.0.1:{port}"):
+        wait_until(lambda: len(received(folder)) == 6 and all_sent(ledger), "the images are sent")
+        assert received(folder) == originals(ledger)
