@@ -100,7 +100,7 @@ class CtView(QWidget):
         if self._image is None and texts.placeholder:
             self._words(painter, whole, texts.placeholder, _CENTRE, self._panel.px(TextHeight.BODY_MM))
         line = self._panel.px(TextHeight.LEAST_MM) * 1.5
-        half = whole.width() / 2 - 6
+        half = whole.width() / 2 - self._panel.px(TextHeight.NAME_MM)
         for lines, side in ((texts.top_left, _LEFT), (texts.top_right, _RIGHT)):
             for number, words in enumerate(lines):
                 left = whole.left() if side == _LEFT else whole.right() - half

@@ -191,7 +191,7 @@ def _view(snapshot: Snapshot, study: StudyView | None, viewer: ViewerModel, lang
     return ViewTexts(
         top_left=tuple(
             part
-            for part in (formats.person_name(patient.get("name"), 18), formats.clean(patient.get("id"), 18))
+            for part in (formats.person_name(patient.get("name"), 17), formats.clean(patient.get("id"), 17))
             if part
         ),
         top_right=tuple(

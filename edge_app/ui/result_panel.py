@@ -42,6 +42,7 @@ class ResultPanel(QWidget):
         self._fill: Fill = THEMES["night"].fills[Role.NEUTRAL]
         self._texts = ResultTexts((), "", "", "", "", None)
         self.note_elsewhere = ""
+        """What found no room here; the window shows it in the information lines."""
         self._icon_box = QRectF()
         self._bar_box = QRectF()
         least, body = panel.px(TextHeight.LEAST_MM), panel.px(TextHeight.BODY_MM)
@@ -78,7 +79,6 @@ class ResultPanel(QWidget):
         for head, line in zip(self._heads, lines, strict=True):
             head.set_words(line, fill.ink)
         self._lead.set_words(texts.lead, fill.ink)
-        self._score.set_words(texts.score, fill.ink)
         self._coverage.set_words(texts.progress.text if texts.progress else "", fill.ink)
         self._tag.set_words(texts.tag, fill.ink)
         self.setAccessibleName(" ".join(texts.headline))
@@ -127,7 +127,13 @@ class ResultPanel(QWidget):
         if not two_lines:
             y = max(y, round(self._icon_box.bottom()) + gap)
         y = self._place_progress(area, y, gap)
-        y = self._place(self._score, texts.score, area.left(), y, area.width(), 1)
+        elsewhere = []
+        score_height = self._line_height(self._panel.px(6.0), 1)
+        score = texts.score if y + score_height <= area.bottom() + 1 else ""
+        if score != texts.score:
+            elsewhere.append(texts.score)
+        self._score.set_words(score, self._fill.ink)
+        y = self._place(self._score, score, area.left(), y, area.width(), 1)
         tag_width = round(area.width() * 0.26) if texts.tag else 0
         tag_height = self._line_height(self._panel.px(TextHeight.BODY_MM), 1)
         bottom = area.bottom() + 1
@@ -137,11 +143,12 @@ class ResultPanel(QWidget):
         if texts.tag and note_bottom - y < tag_height:
             note_width, note_bottom = area.width() - tag_width - gap, bottom
         self._note.setGeometry(area.left(), y, note_width, max(note_bottom - y, 0))
-        # On the smallest panel the note moves to the information lines (SCREEN.md section 5, 10.1").
+        # On the smallest panel score and note move to the information lines (SCREEN.md section 5, 10.1").
         self._note.set_words(texts.note, self._fill.ink)
-        self.note_elsewhere = "" if self._note.fits else texts.note
-        if self.note_elsewhere:
+        if not self._note.fits:
+            elsewhere.append(texts.note)
             self._note.set_words("", self._fill.ink)
+        self.note_elsewhere = "   ".join(elsewhere)
 
     def _lead_lines(self, width: int) -> int:
         """Return how many lines the lead needs at its least height."""

@@ -49,7 +49,7 @@ class MainWindow(QWidget):
 
     def __init__(self, panel: Panel) -> None:
         super().__init__()
-        self._panel = panel
+        self.panel = panel
         self._theme: Theme = THEMES["night"]
         self.setWindowTitle("msu-triage")
         self.patient = PatientBand(self, panel)
@@ -141,7 +141,7 @@ class MainWindow(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Place the zones."""
-        zones = Zones.of(self.width(), self.height(), self._panel)
+        zones = Zones.of(self.width(), self.height(), self.panel)
         for widget, zone in (
             (self.patient, zones.patient),
             (self.clocks, zones.clocks),
@@ -155,7 +155,7 @@ class MainWindow(QWidget):
             (self.cases, zones.cases),
         ):
             _put(widget, zone)
-        gap = self._panel.px(TARGET_GAP_MM)
+        gap = self.panel.px(TARGET_GAP_MM)
         for button, place in zip(self.presets, split_row(zones.presets, len(self.presets), gap), strict=True):
             _put(button, place)
         places = split_row(zones.actions, len(ACTIONS), gap)

@@ -71,7 +71,11 @@ class Scene:
         return len(self.study.hu)
 
     def receive(self, count: int | None = None, association: str = "released") -> Scene:
-        """Let instances arrive, with their frames."""
+        """Let instances arrive, with their frames, in one transaction."""
+        with self.ledger.transaction():
+            return self._receive(count, association)
+
+    def _receive(self, count: int | None, association: str) -> Scene:
         paths, count = self.ledger.paths, self.count if count is None else count
         name = f"association-{self.number}-{self.sent}"
         self.ledger.open_association(name, "CT1", "MSU1", "127.0.0.1")
