@@ -11,6 +11,7 @@ from edge_app.core.reasons import TEXTS as REASON_TEXTS
 __all__ = ["BANNED", "LANGUAGES", "STRINGS", "reason_text", "text"]
 
 LANGUAGES = ("en", "de")
+_COLUMN = {language: column for column, language in enumerate(LANGUAGES)}
 
 BANNED: dict[str, tuple[str, ...]] = {
     "en": ("negative", "normal", "clear", "safe", "rule out", "ruled out", "rules out", "diagnosis", "treat", "lyse",
@@ -177,7 +178,7 @@ def text(key: str, language: str, **values: object) -> str:
     KeyError
         If the key, the language or a value is missing.
     """
-    return STRINGS[key][LANGUAGES.index(language)].format(**values)
+    return STRINGS[key][_COLUMN[language]].format(**values)
 
 
 def reason_text(code: str, language: str) -> str:

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge_app.core.reasons import reason
+from edge_app.core.types import StudyResult, StudyStatus
+from edge_app.store.ledger import Ledger
+from edge_app.store.paths import StorePaths
+from edge_app.ui.snapshot import CASES_SHOWN, SnapshotSource
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+
+
+def arrive(ledger: Ledger, study_uid: str, number: int, sop_class_uid: str = CT) -> None:
+    ledger.add_instance(
+        sop_uid=f"{study_uid}.{number}",
+        sop_class_uid=sop_class_uid,
+        series_uid=f"{study_uid}.0",
+        study_uid=study_uid,
+        patient_id="P",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        path=ledger.paths.instance(study_uid, f"{study_uid}.{number}"),
+        sha256="0",
+        size=1,
+        association_id="a",
+    )
+
+
+def refuse(ledger: Ledger, study_uid: str) -> None:
+    result = StudyResult(
+        study_uid=study_uid,
+        patient_id="P",
+        status=StudyStatus.NO_RESULT,
+        verdict=None,
+        probabilities=None,
+        reasons=(reason("Q-14"),),
+        series_uid=None,
+        slices=(),
+        model=None,
+        backend=None,
+        timings_ms={},
+    )
+    ledger.add_result(result, last_instance_id=1)
+
+
+def test_instances_make_a_study_visible_before_the_worker_has_seen_it(tmp_path: Path) -> None:
+    with Ledger(StorePaths(tmp_path), "screen") as ledger:
+        source = SnapshotSource(ledger)
+        assert source.read().current is None
+        ledger.open_association("a", "CT", "MSU1", "peer")
+        arrive(ledger, "1.1", 1)
+        arrive(ledger, "1.1", 2, "1.2.840.10008.5.1.4.1.1.7")
+        study = source.read().current
+        assert study is not None
+        assert (study.status, study.images, study.association) == (None, 1, "open")
+        assert study.last_image_s is not None
+
+
+def test_the_study_that_started_last_comes_first_whatever_is_sent_again(tmp_path: Path) -> None:
+    with Ledger(StorePaths(tmp_path), "screen") as ledger:
+        source = SnapshotSource(ledger)
+        arrive(ledger, "1.1", 1)
+        ledger.put_study("1.1", StudyStatus.RECEIVING)
+        arrive(ledger, "1.2", 1)
+        arrive(ledger, "1.1", 2)
+        assert [study.study_uid for study in source.read().studies] == ["1.2", "1.1"]
+
+
+def test_a_result_is_read_again_only_when_there_is_another_revision(tmp_path: Path) -> None:
+    with Ledger(StorePaths(tmp_path), "screen") as ledger:
+        source = SnapshotSource(ledger)
+        arrive(ledger, "1.1", 1)
+        refuse(ledger, "1.1")
+        first = source.read().current
+        assert first is not None and first.result is not None and first.result.revision == 1
+        again = source.read().current
+        assert again is not None and again.result is first.result
+        refuse(ledger, "1.1")
+        second = source.read().current
+        assert second is not None and second.result is not None and second.result.revision == 2
+
+
+def test_a_withdrawn_result_leaves_only_its_trace(tmp_path: Path) -> None:
+    with Ledger(StorePaths(tmp_path), "screen") as ledger:
+        source = SnapshotSource(ledger)
+        arrive(ledger, "1.1", 1)
+        refuse(ledger, "1.1")
+        assert source.read().current is not None
+        ledger.put_study("1.1", StudyStatus.RECEIVING)
+        study = source.read().current
+        assert study is not None and study.result is None and study.result_instance_id == 1
+
+
+def test_the_list_is_bounded_but_a_chosen_case_stays_in_it(tmp_path: Path) -> None:
+    with Ledger(StorePaths(tmp_path), "screen") as ledger, ledger.transaction():
+        source = SnapshotSource(ledger)
+        for number in range(CASES_SHOWN + 3):
+            arrive(ledger, f"1.{number}", 1)
+        assert len(source.read().studies) == CASES_SHOWN
+        chosen = source.read("1.0")
+        assert chosen.find("1.0") is not None
+        assert chosen.frames_of == "1.0"
+        assert source.read("9.9").frames_of == f"1.{CASES_SHOWN + 2}"

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edge_app.core.types import StudyStatus, Verdict
+from edge_app.ui.states import (
+    DEAD_AFTER_S,
+    LOOKS,
+    START_GRACE_S,
+    Pattern,
+    ScreenState,
+    is_alive,
+    state_of,
+)
+from edge_app.ui.theme import Role
+from tests.unit.ui.views import NOW_S, alive, finished, heart, snapshot, study
+
+
+@pytest.mark.requirement("R32")
+def test_every_state_has_its_own_icon() -> None:
+    assert set(LOOKS) == set(ScreenState)
+    icons = [look.icon for look in LOOKS.values()]
+    assert len(icons) == len(set(icons))
+
+
+@pytest.mark.requirement("R31")
+def test_only_suspicion_is_filled_and_not_detected_is_an_outline() -> None:
+    filled = {state for state, look in LOOKS.items() if look.pattern in (Pattern.SOLID, Pattern.SOLID_FRAMED)}
+    assert filled == {ScreenState.HAEMORRHAGE, ScreenState.ISCHAEMIC}
+    assert LOOKS[ScreenState.NONE_DETECTED].pattern is Pattern.OUTLINE
+    assert LOOKS[ScreenState.NONE_DETECTED].role is Role.NOT_DETECTED
+
+
+@pytest.mark.parametrize(
+    ("verdict", "state"),
+    [
+        (Verdict.HEMORRHAGE, ScreenState.HAEMORRHAGE),
+        (Verdict.ISCHEMIC, ScreenState.ISCHAEMIC),
+        (Verdict.NONE_DETECTED, ScreenState.NONE_DETECTED),
+        (Verdict.INDETERMINATE, ScreenState.INDETERMINATE),
+        (None, ScreenState.NO_AI_RESULT),
+    ],
+)
+def test_a_finished_study_shows_its_verdict(verdict: Verdict | None, state: ScreenState) -> None:
+    assert state_of(snapshot(finished(verdict)), NOW_S) is state
+
+
+@pytest.mark.parametrize(
+    ("view", "state"),
+    [
+        (study(None), ScreenState.RECEIVING),
+        (study(StudyStatus.RECEIVING), ScreenState.RECEIVING),
+        (study(StudyStatus.ANALYSING), ScreenState.ANALYSING),
+        (study(StudyStatus.FAILED), ScreenState.FAILED),
+        (study(StudyStatus.RESULT, result=None), ScreenState.FAILED),
+        (study(StudyStatus.RECEIVING, association="aborted"), ScreenState.STALLED),
+        (study(StudyStatus.RECEIVING, association="lost"), ScreenState.STALLED),
+        (study(StudyStatus.RECEIVING, association="open", last_image_s=NOW_S - 30), ScreenState.STALLED),
+        (study(StudyStatus.RECEIVING, association="open", last_image_s=NOW_S - 29), ScreenState.RECEIVING),
+        (study(StudyStatus.RECEIVING, association="open", last_image_s=None), ScreenState.RECEIVING),
+        (study(StudyStatus.ANALYSING, association="aborted"), ScreenState.ANALYSING),
+    ],
+)
+def test_an_unfinished_study_shows_where_it_is(view, state: ScreenState) -> None:
+    assert state_of(snapshot(view), NOW_S) is state
+
+
+def test_without_a_study_the_screen_is_ready_or_says_why_not() -> None:
+    assert state_of(snapshot(), NOW_S) is ScreenState.READY
+    low = {**alive(), "receive": heart("receive", low_disk=True)}
+    assert state_of(snapshot(heartbeats=low), NOW_S) is ScreenState.DISK_FULL
+    missing = {**alive(), "work": heart("work", problem="E-101 bundle missing")}
+    assert state_of(snapshot(heartbeats=missing), NOW_S) is ScreenState.MODEL_MISSING
+    assert state_of(snapshot(heartbeats={}), NOW_S) is ScreenState.RECEIVER_STOPPED
+    assert state_of(snapshot(heartbeats={}, started_s=NOW_S - 1), NOW_S) is ScreenState.STARTING
+
+
+def test_a_silent_process_is_dead_after_three_seconds_but_may_start_for_fifteen() -> None:
+    beats = {"work": heart("work", at_s=NOW_S - DEAD_AFTER_S)}
+    assert is_alive(snapshot(heartbeats=beats), "work", NOW_S) is True
+    assert is_alive(snapshot(heartbeats=beats), "work", NOW_S + 0.1) is False
+    fresh = snapshot(heartbeats=beats, started_s=NOW_S - 1)
+    assert is_alive(fresh, "work", NOW_S + 5) is None
+    assert is_alive(fresh, "work", NOW_S + START_GRACE_S) is False
+
+
+def test_a_sign_of_life_from_another_boot_is_none() -> None:
+    beats = {"work": heart("work", boot="earlier")}
+    assert is_alive(snapshot(heartbeats=beats), "work", NOW_S) is False
+
+
+def test_a_dead_worker_stops_an_unfinished_study_but_not_a_result() -> None:
+    beats = {**alive(), "work": heart("work", at_s=NOW_S - 10)}
+    for status in (None, StudyStatus.RECEIVING, StudyStatus.ANALYSING):
+        assert state_of(snapshot(study(status), heartbeats=beats), NOW_S) is ScreenState.AI_STOPPED
+    done = finished(Verdict.HEMORRHAGE)
+    assert state_of(snapshot(done, heartbeats=beats), NOW_S) is ScreenState.HAEMORRHAGE
+    newer = replace(done, last_instance_id=10)
+    assert state_of(snapshot(newer, heartbeats=beats), NOW_S) is ScreenState.AI_STOPPED
+
+
+def test_a_dead_receiver_stops_receiving_but_not_the_analysis() -> None:
+    beats = {**alive(), "receive": heart("receive", at_s=NOW_S - 10)}
+    assert state_of(snapshot(study(), heartbeats=beats), NOW_S) is ScreenState.RECEIVER_STOPPED
+    analysing = study(StudyStatus.ANALYSING)
+    assert state_of(snapshot(analysing, heartbeats=beats), NOW_S) is ScreenState.ANALYSING
+    assert state_of(snapshot(finished(Verdict.NONE_DETECTED), heartbeats=beats), NOW_S) is ScreenState.NONE_DETECTED
+
+
+def test_an_earlier_case_is_shown_in_its_own_state() -> None:
+    old = replace(finished(Verdict.HEMORRHAGE), study_uid="0.9")
+    assert state_of(snapshot(study(), old), NOW_S, "0.9") is ScreenState.HAEMORRHAGE
