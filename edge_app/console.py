@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -15,14 +16,15 @@ from rich.table import Table
 if TYPE_CHECKING:
     from edge_app.processes.doctor import Finding
 
-__all__ = ["VERDICT_WORDS", "percent", "print_findings", "print_studies", "send_with_progress"]
+__all__ = ["percent", "print_findings", "print_studies", "result_words", "score_words", "send_with_progress"]
 
 VERDICT_WORDS = {
     "hemorrhage": "HAEMORRHAGE SUSPECTED",
-    "ischemic": "ISCHAEMIC SIGNS SUSPECTED (unvalidated)",
-    "none_detected": "NO HAEMORRHAGE DETECTED (does not exclude haemorrhage or stroke)",
-    "indeterminate": "INDETERMINATE (read the images now)",
+    "ischemic": "ISCHAEMIC SIGNS SUSPECTED\nunvalidated",
+    "none_detected": "NO HAEMORRHAGE DETECTED\ndoes not exclude haemorrhage or stroke",
+    "indeterminate": "INDETERMINATE\nread the images now",
 }
+"""Verdicts as people read them; the caution belongs to the words (SCREEN.md R02, R03)."""
 
 
 def percent(probability: float) -> str:
@@ -39,22 +41,37 @@ def print_studies(studies: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps({"studies": list(studies)}, indent=2) + "\n")
         return
-    table = Table(title="AI triage aid - not a diagnosis. A clinician must read the images.", title_justify="left")
-    for heading in ("Patient ID", "Status", "Result", "Haemorrhage", "Ischaemic signs", "Slices", "Model"):
+    table = Table(
+        title="AI triage aid - not a diagnosis. A clinician must read the images.", title_justify="left", box=SIMPLE
+    )
+    for heading in ("Patient ID", "Result", "Scores", "Slices", "Model"):
         table.add_column(heading, overflow="fold")
     for study in studies:
-        scores, model = study["probabilities"] or {}, study["model"]
-        words = VERDICT_WORDS.get(study["verdict"] or "", "NO AI RESULT" if study["status"] != "receiving" else "")
+        model = study["model"]
         table.add_row(
             study["patient_id"],
-            study["status"].replace("_", " "),
-            "\n".join([words, *(f"{reason['code']} {reason['text']}" for reason in study["reasons"])]),
-            percent(scores["hemorrhage"]) if scores else "-",
-            percent(scores["ischemic"]) if scores else "-",
+            result_words(study),
+            score_words(study),
             str(len(study["slices"])),
             f"{model['name']} {model['version']}{' SYNTHETIC' if model['synthetic'] else ''}" if model else "-",
         )
     Console().print(table)
+
+
+def result_words(study: dict[str, Any]) -> str:
+    """Return what a study's result says to people, with its reasons; its status while there is none yet."""
+    if study["status"] in ("receiving", "analysing"):
+        return str(study["status"])
+    words = VERDICT_WORDS.get(study["verdict"] or "", "NO AI RESULT")
+    return "\n".join([words, *(f"{reason['code']} {reason['text']}" for reason in study["reasons"])])
+
+
+def score_words(study: dict[str, Any]) -> str:
+    """Return the two scores of a study, or a dash."""
+    scores = study["probabilities"]
+    if not scores:
+        return "-"
+    return f"haemorrhage {percent(scores['hemorrhage'])}\nischaemic signs {percent(scores['ischemic'])}"
 
 
 def print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
@@ -63,7 +80,7 @@ def print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
         body = {"ok": all(f.ok for f in findings), "findings": [f.to_json() for f in findings]}
         sys.stdout.write(json.dumps(body, indent=2) + "\n")
         return
-    table = Table(title="Fit for duty?", title_justify="left")
+    table = Table(title="Fit for duty?", title_justify="left", box=SIMPLE)
     for heading in ("", "Check", "Found", "Remedy"):
         table.add_column(heading, overflow="fold")
     for finding in findings:

@@ -16,17 +16,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pydicom
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from edge_app.console import VERDICT_WORDS, percent
+from edge_app.console import result_words, score_words
 from edge_app.core.clock import monotonic_s, utc_iso, utc_now
 from edge_app.core.config import Settings
 from edge_app.core.errors import ProcessError
-from edge_app.core.types import CLASSES, StudyStatus
+from edge_app.core.types import StudyStatus
 from edge_app.inference.bundle import load_bundle
 from edge_app.processes.serve import Supervisor
-from edge_app.simulator import Peer, make_study, send, write_study
+from edge_app.simulator import Label, Peer, make_study, send, write_study
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths, write_atomically
 
@@ -36,14 +37,16 @@ _T = TypeVar("_T")
 
 EXPECTED = {"negative": "none_detected", "hemorrhage": "hemorrhage", "ischemic": "ischemic"}
 
-SEEDS = {"negative": 20_001, "hemorrhage": 20_002, "ischemic": 20_003}
+SEEDS: dict[Label, int] = {"negative": 20_001, "hemorrhage": 20_002, "ischemic": 20_003}
 """Seeds of the three patients; training uses none of them (`training.demo_bundle`)."""
 
-PERSONALITY = "SIM Unseen A"
+PERSONALITY = "unseen_mobile32"
 
 START_S = 30.0
 RESULT_S = 60.0
 """Deadlines after which the demo gives up with an error rather than hang."""
+
+LOG_FILE = "processes.log"
 
 SEND_INTERVAL_S = 0.05
 """Between two images: slow enough that the live screen can be watched, faster than any scanner."""
@@ -77,11 +80,14 @@ def run_demo(out: Path, *, bundle: Path | None, headless: bool) -> bool:
         )
         pictures = root / "pictures"
         stop = threading.Event()
-        with Supervisor(settings, headless=headless, screenshots=pictures) as supervisor:
+        with (
+            (out / LOG_FILE).open("wb") as log,
+            Supervisor(settings, headless=headless, screenshots=pictures, log=log) as supervisor,
+        ):
             watcher = threading.Thread(target=supervisor.watch, args=(stop,), name="watch-processes")
             watcher.start()
             try:
-                cases = [_write_case(label, root / label) for label in CLASSES]
+                cases = [_write_case(label, root / label) for label in SEEDS]
                 aet, host, port = supervisor.wait_ready(START_S)
                 console.print(f"READY {aet}@{host}:{port}")
                 studies = [
@@ -97,7 +103,7 @@ def run_demo(out: Path, *, bundle: Path | None, headless: bool) -> bool:
     return ok
 
 
-def _write_case(label: str, folder: Path) -> _Case:
+def _write_case(label: Label, folder: Path) -> _Case:
     paths = write_study(make_study(SEEDS[label], label, personality=PERSONALITY), folder)
     study_uid = str(pydicom.dcmread(paths[0], specific_tags=["StudyInstanceUID"]).StudyInstanceUID)
     return _Case(label, folder, study_uid)
@@ -137,33 +143,23 @@ def _wait_for(look: Callable[[], _T | None], problem: str) -> _T:
     deadline_s = monotonic_s() + RESULT_S
     while (found := look()) is None:
         if monotonic_s() > deadline_s:
-            raise ProcessError(f"{problem} within {RESULT_S:.0f} s", remedy="Read the processes' logs above.")
+            raise ProcessError(f"{problem} within {RESULT_S:.0f} s", remedy=f"Read {LOG_FILE} in the output folder.")
         pause.wait(0.05)
     return found
 
 
 def _print_table(console: Console, studies: list[dict[str, Any]], out: Path) -> None:
-    table = Table(title="msu demo: SYNTHETIC data and model - not for diagnosis", title_justify="left")
-    for heading in (
-        "Pushed",
-        "Shown on the screen",
-        "Haemorrhage",
-        "Ischaemic signs",
-        "Last slice to result",
-        "Verdict",
-    ):
+    title = "msu demo: SYNTHETIC images and model, not for diagnosis"
+    table = Table(title=title, title_justify="left", box=SIMPLE)
+    for heading in ("Pushed", "Shown on the screen", "Scores", "Last slice\nto result", "Verdict"):
         table.add_column(heading)
     for study in studies:
-        scores = study["probabilities"] or {}
         table.add_row(
             study["case"],
-            "\n".join(
-                [VERDICT_WORDS.get(study["verdict"] or "", "NO AI RESULT"), *(r["text"] for r in study["reasons"])]
-            ),
-            percent(scores["hemorrhage"]) if scores else "-",
-            percent(scores["ischemic"]) if scores else "-",
+            result_words(study),
+            score_words(study),
             f"{study['timings_ms']['last_slice_to_result']:.0f} ms",
             "as expected" if study["as_expected"] else f"[bold red]expected {study['expected']}[/]",
         )
     console.print(table)
-    console.print(f"Pictures and summary.json are in {out}")
+    console.print(f"Pictures, summary.json and the processes' log are in {out}")

@@ -64,6 +64,8 @@ class Supervisor:
         Called once with (AE title, host, port) when the receiver accepts associations.
     headless, screenshots
         For the screen: draw offscreen; save a picture of each finished case in this folder.
+    log
+        Where the processes' logs go; None for our own stderr.
     """
 
     def __init__(
@@ -73,12 +75,14 @@ class Supervisor:
         ready: Callable[[str, str, int], None] | None = None,
         headless: bool = False,
         screenshots: Path | None = None,
+        log: IO[bytes] | None = None,
     ) -> None:
         settings.data.mkdir(parents=True, exist_ok=True)
         self._settings_file = settings.data / "serve.toml"
         self._settings = settings
         self._write_settings(settings)
         self._ready = ready
+        self._log = log
         self._address: tuple[str, str, int] | None = None
         self._is_ready = threading.Event()
         extra = {"screen": [*(["--headless"] if headless else []), *_option("--screenshots", screenshots)]}
@@ -141,7 +145,9 @@ class Supervisor:
 
     def _start(self, child: _Child) -> None:
         child.started_s = monotonic_s()
-        child.process = process = subprocess.Popen(child.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        child.process = process = subprocess.Popen(
+            child.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log
+        )
         child.reader = threading.Thread(
             target=self._read_output, args=(child.name, process.stdout), name=f"output-{child.name}", daemon=True
         )

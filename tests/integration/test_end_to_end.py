@@ -27,7 +27,7 @@ def _study_uid(path: Path) -> str:
 
 @pytest.mark.parametrize(("label", "seed"), [("negative", 31_001), ("hemorrhage", 31_002), ("ischemic", 31_003)])
 def test_a_pushed_study_gets_the_verdict_of_its_lesion(serving: Serving, tmp_path: Path, label: str, seed: int) -> None:
-    files = write_study(make_study(seed, label, personality="SIM Unseen A"), tmp_path)
+    files = write_study(make_study(seed, label, personality="unseen_mobile32"), tmp_path)
     pushed = serving.storescu(files)
     assert pushed.returncode == 0, pushed.stderr
     case = serving.outcome(_study_uid(files[0]))
