@@ -171,14 +171,14 @@ def _values(ds: pydicom.Dataset, keyword: str) -> list[object]:
         value = ds.get(keyword)
     except PYDICOM_ERRORS:
         return []
-    if value is None:
+    if value is None or isinstance(value, pydicom.Sequence):
         return []
     return list(value) if isinstance(value, (MultiValue, list, tuple)) else [value]
 
 
 def _text(ds: pydicom.Dataset, keyword: str) -> str:
     values = _values(ds, keyword)
-    if not values or isinstance(values[0], (bytes, pydicom.Dataset)):
+    if not values or isinstance(values[0], bytes):
         return ""
     return str(values[0]).strip(" \0")
 

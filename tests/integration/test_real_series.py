@@ -23,10 +23,10 @@ REFUSED = {
     "transfer_syntaxes": {"Q-01", "Q-05", "Q-06", "Q-10", "Q-11", "Q-14", "Q-15", "Q-17"},
     "geometry_faults/gantrytilting": {"Q-01", "Q-09", "Q-10", "Q-13"},
     "geometry_faults/notavolume": {"Q-11"},
-    "geometry_faults/slicecount": {"Q-10"},
+    "geometry_faults/slicecount": {"Q-14"},  # two MR images
     "geometry_faults/sliceincrement/001": {"Q-02", "Q-10"},
     "geometry_faults/sliceincrement/002": {"Q-02", "Q-10"},
-    "geometry_faults/sliceorientation": {"Q-08"},
+    "geometry_faults/sliceorientation": {"Q-14"},  # MR images in two directions
 }
 
 
