@@ -14,6 +14,7 @@ from pydicom import config
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.valuerep import validate_value
 
 from edge_app.core.types import SliceImage, StudyResult
 from edge_app.store.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -147,7 +148,16 @@ _COPIED = (
 )  # fmt: skip
 
 _TYPE_2 = tuple(_NEEDED)
-_TEXT = frozenset({"PN", "LO", "SH", "ST", "LT", "CS", "AS", "DA", "TM", "UI", "DS"})
+_UNIMPORTANT = frozenset({"PatientAge", "PatientSize", "PatientWeight", "PatientBirthTime", "TypeOfPatientID"})
+"""Left out where the scanner's value breaks a rule: nobody finds a patient by them, and a strict PACS may refuse."""
+
+
+def _is_valid(keyword: str, value: str) -> bool:
+    try:
+        validate_value(dictionary_VR(keyword), value, config.RAISE)
+    except ValueError:
+        return False
+    return True
 
 
 def finish(ds: Dataset, report: ReportInput, kind: Kind) -> Dataset:
@@ -160,6 +170,9 @@ def finish(ds: Dataset, report: ReportInput, kind: Kind) -> Dataset:
         if keyword in source:
             value = source[keyword].value
             text = "" if value is None else str(value)
+            if keyword in _UNIMPORTANT and not _is_valid(keyword, text):
+                ds.pop(tag, None)
+                continue
             # Written as the scanner sent it, even where that breaks a rule: identity is matched, not corrected.
             ds[tag] = DataElement(tag, dictionary_VR(tag), text, validation_mode=config.IGNORE)
         elif keyword in _TYPE_2:
