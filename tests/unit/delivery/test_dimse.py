@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import CTImageStorage, Verification
+
+from edge_app.core.config import DeliverySettings
+from edge_app.core.errors import NetworkError, SendError
+from edge_app.delivery.dimse import Destination, Link
+from edge_app.delivery.items import Item, data_set_of, items_of_instances
+from edge_app.store.ledger import Ledger
+from edge_app.store.paths import StorePaths
+from tests.peers import free_port
+from tests.stored_studies import add_ct_study
+
+SETTINGS = DeliverySettings(connect_timeout_s=5.0, answer_timeout_s=20.0, stalled_timeout_s=20.0)
+
+
+@contextmanager
+def peer(handle_store: object, *syntaxes: str, storage: bool = True) -> Iterator[Destination]:
+    """Run a pynetdicom SCP that answers C-STORE with `handle_store`."""
+    ae = AE(ae_title="CSC")
+    ae.add_supported_context(Verification)
+    if storage:
+        ae.add_supported_context(CTImageStorage, list(syntaxes))
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, handle_store)])
+    try:
+        yield Destination("CSC", "127.0.0.1", server.server_address[1])
+    finally:
+        server.shutdown()
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> tuple[Item, ...]:
+    with Ledger(StorePaths(tmp_path / "store"), "test") as ledger:
+        add_ct_study(ledger, slices=2, syntax=RLELossless)
+        return items_of_instances(ledger.instances(), ledger.paths)
+
+
+def always() -> bool:
+    return True
+
+
+def test_a_data_set_leaves_byte_by_byte_in_the_syntax_it_was_stored_in(items: tuple[Item, ...]) -> None:
+    received = []
+
+    def handle_store(event: evt.Event) -> int:
+        received.append((event.context.transfer_syntax, event.request.DataSet.getvalue()))
+        return 0
+
+    with peer(handle_store, ExplicitVRLittleEndian, RLELossless) as there, Link(there, SETTINGS, items, always) as link:
+        receipts = [link.send(item) for item in items]
+    assert received == [(RLELossless, data_set_of(item.path)) for item in items]
+    assert [(r.status, r.transfer_syntax_uid) for r in receipts] == [(0, RLELossless)] * 2
+
+
+def test_a_peer_without_that_syntax_gets_the_same_instance_uncompressed(items: tuple[Item, ...]) -> None:
+    received = []
+
+    def handle_store(event: evt.Event) -> int:
+        received.append((event.context.transfer_syntax, event.dataset.SOPInstanceUID))
+        return 0
+
+    with peer(handle_store, ImplicitVRLittleEndian) as there, Link(there, SETTINGS, items, always) as link:
+        assert link.send(items[0]).transfer_syntax_uid == ImplicitVRLittleEndian
+    assert received == [(ImplicitVRLittleEndian, items[0].sop_uid)]
+
+
+def test_a_peer_that_takes_no_ct_refuses_the_object_and_not_the_link(items: tuple[Item, ...]) -> None:
+    with (
+        peer(lambda event: 0, storage=False) as there,
+        Link(there, SETTINGS, items, always) as link,
+        pytest.raises(SendError, match="takes no"),
+    ):
+        link.send(items[0])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_peer_that_is_not_there_is_a_broken_link(items: tuple[Item, ...]) -> None:
+    nobody = Destination("CSC", "127.0.0.1", free_port())
+    with pytest.raises(NetworkError, match="does not answer"), Link(nobody, SETTINGS, items, always):
+        pass
+    # pynetdicom leaves a socket that never connected to the garbage collector.
+    gc.collect()
+
+
+def test_an_abort_in_the_middle_is_a_broken_link(items: tuple[Item, ...]) -> None:
+    def handle_store(event: evt.Event) -> int:
+        event.assoc.abort()
+        return 0
+
+    with (
+        peer(handle_store, RLELossless) as there,
+        pytest.raises(NetworkError, match="connection broke"),
+        Link(there, SETTINGS, items, always) as link,
+    ):
+        link.send(items[0])
+
+
+def test_a_stop_cuts_a_link_whose_peer_never_answers(items: tuple[Item, ...]) -> None:
+    asked, let_go = threading.Event(), threading.Event()
+
+    def handle_store(event: evt.Event) -> int:
+        asked.set()
+        let_go.wait(30)
+        return 0
+
+    with peer(handle_store, RLELossless) as there:
+        try:
+            with (
+                pytest.raises(NetworkError, match="stopped"),
+                Link(there, SETTINGS, items, lambda: not asked.is_set()) as link,
+            ):
+                link.send(items[0])
+        finally:
+            let_go.set()
+
+
+def test_a_destination_is_read_from_its_text() -> None:
+    assert Destination.parse("CSC A@10.1.2.3:104") == Destination("CSC A", "10.1.2.3", 104)
+    assert Destination.parse("CSC@[fd00::1]:104") == Destination("CSC", "fd00::1", 104)
