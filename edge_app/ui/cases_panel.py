@@ -11,7 +11,7 @@ from edge_app.ui.screen_model import ActionTexts, CaseRow
 from edge_app.ui.text import FitText
 from edge_app.ui.theme import THEMES, Panel, Role, TextHeight, Theme
 from edge_app.ui.touch_button import TouchButton
-from edge_app.ui.zones import TARGET_GAP_MM, TARGET_MM
+from edge_app.ui.zones import BANDS_MM, TARGET_GAP_MM, TARGET_MM
 
 __all__ = ["CasesPanel"]
 
@@ -115,15 +115,16 @@ class CasesPanel(QWidget):
         first = self._page * len(self.rows)
         for number, row in enumerate(self.rows, start=first):
             row.show_row(self._cases[number] if number < len(self._cases) else None, self._theme)
-        self.newer.setEnabled(self._page > 0)
-        self.older.setEnabled(first + len(self.rows) < len(self._cases))
+        self.newer.setVisible(self._page > 0)
+        self.older.setVisible(first + len(self.rows) < len(self._cases))
         self.update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Make as many rows as there is room for."""
         target, gap = self._panel.px(TARGET_MM), self._panel.px(TARGET_GAP_MM)
         side = self._panel.px(40.0)
-        count = max((self.height() + gap) // (target + gap), 1)
+        top = self._panel.px(BANDS_MM) + gap // 2  # SYNTHETIC and UNVALIDATED stay in view above the list
+        count = max((self.height() - top + gap) // (target + gap), 1)
         while len(self.rows) < count:
             row = _Row(self, self._panel)
             row.clicked.connect(lambda _=False, tapped=row: self._choose(tapped))
@@ -132,11 +133,11 @@ class CasesPanel(QWidget):
             self.rows.pop().deleteLater()
         width = self.width() - side - gap
         for number, row in enumerate(self.rows):
-            row.setGeometry(0, number * (target + gap), width, target)
-        self._empty.setGeometry(0, 0, width, target)
+            row.setGeometry(0, top + number * (target + gap), width, target)
+        self._empty.setGeometry(0, top, width, target)
         left = width + gap
-        self.newer.setGeometry(left, 0, side, target)
-        self.older.setGeometry(left, target + gap, side, target)
+        self.newer.setGeometry(left, top, side, target)
+        self.older.setGeometry(left, top + target + gap, side, target)
         self.close_button.setGeometry(left, self.height() - target, side, target)
         self._fill()
 

@@ -198,7 +198,7 @@ def _view(snapshot: Snapshot, study: StudyView | None, viewer: ViewerModel, lang
             part
             for part in (
                 f"{scanned:%H:%M}" if scanned else _study_time(patient, language)[-5:],
-                formats.clean(patient.get("manufacturer_model"), 18),
+                formats.clean(patient.get("manufacturer_model"), 24),
             )
             if part
         ),

@@ -88,6 +88,7 @@ class MainWindow(QWidget):
             self.cases.open_first_page()
             self.cases.setVisible(not self.cases.isVisible())
             self.cases.raise_()
+            self.bands.raise_()
         else:
             self.action.emit(name)
 

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 from edge_app.ui.theme import Panel
 
-__all__ = ["TARGET_GAP_MM", "TARGET_MM", "Rect", "Zones", "split_row"]
+__all__ = ["BANDS_MM", "TARGET_GAP_MM", "TARGET_MM", "Rect", "Zones", "split_row"]
 
 TARGET_MM = 17.5
 """Side of every touch target at least (R63)."""
 
 TARGET_GAP_MM = 3.0
 """Gap between two touch targets at least (R63)."""
+
+BANDS_MM = 7.0
+"""Height of the row of bands that cannot be hidden."""
 
 _MARGIN_MM = 2.0
 _TOP_MM = 20.0
@@ -67,7 +70,7 @@ class Zones:
         strip_x = width - margin - target
         view_x = strip_x - margin - side
         result_width = view_x - 2 * margin
-        band = panel.px(7.0)
+        band = panel.px(BANDS_MM)
         keys_width = 5 * target + 4 * gap
         presets_x = margin + keys_width + 2 * gap
         actions_width = round(inner * 0.5)

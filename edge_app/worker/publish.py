@@ -105,11 +105,17 @@ def progress(analysis: StudyAnalysis, shown: Candidate | None) -> dict[str, Any]
     }
 
 
+_TURNED_UP_TO_DEG = 45.0
+"""Slices nearer to axial than this have been turned (`edge_app.series.pixels`), others are as stored."""
+
+
 def _position_mm(header: SliceHeader) -> float | None:
+    """Return a slice's height; None where the screen must not write L, R, A and P on it (localizers)."""
     try:
-        return order_slices([header]).positions_mm[0]
+        stack = order_slices([header])
     except HeaderError:
         return None
+    return stack.positions_mm[0] if stack.tilt_deg < _TURNED_UP_TO_DEG else None
 
 
 def _write_array(path: Path, array: np.ndarray[Any, Any]) -> None:

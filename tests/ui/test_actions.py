@@ -110,6 +110,9 @@ def test_a_new_study_takes_the_screen_at_once_and_the_old_one_comes_back_as_prev
         window = screen.window
         tap(window.action_buttons["cases"])
         assert window.cases.isVisible()
+        band = window.bands.labels[0]
+        covering = window.childAt(band.mapTo(window, band.rect().center()))
+        assert covering is not None and band.isAncestorOf(covering), "the SYNTHETIC band lies under the case list"
         assert_nothing_is_cut_off(screen)
         assert [row.row.status for row in window.cases.rows if row.row] == ["RECEIVING", "HAEMORRHAGE SUSPECTED"]
         tap(window.cases.rows[1])
