@@ -42,9 +42,9 @@ _SCHEMA = pa.schema(
         ("manufacturer", pa.dictionary(pa.int32(), pa.string())),
         ("model", pa.dictionary(pa.int32(), pa.string())),
         ("kernel", pa.dictionary(pa.int32(), pa.string())),
-        ("tilt_deg", pa.float32()),
-        ("spacing_mm", pa.float32()),
-        ("lesion_volume_ml", pa.float32()),
+        ("tilt_deg", pa.float64()),
+        ("spacing_mm", pa.float64()),
+        ("lesion_volume_ml", pa.float64()),
         ("stack_hash", pa.string()),
         ("reversed_stack_hash", pa.string()),
         ("mask_turn", pa.int8()),
@@ -52,7 +52,7 @@ _SCHEMA = pa.schema(
         ("path", pa.string()),
         ("label", pa.int8()),
         ("subtypes", pa.list_(pa.string())),
-        ("lesion_area_mm2", pa.float32()),
+        ("lesion_area_mm2", pa.float64()),
         ("mask_values", pa.list_(pa.int8())),
         ("mask_path", pa.string()),
         ("position_mm", pa.float64()),
@@ -61,7 +61,7 @@ _SCHEMA = pa.schema(
         ("pixel_spacing_mm", pa.list_(pa.float64())),
         ("rows", pa.int32()),
         ("columns", pa.int32()),
-        ("thickness_mm", pa.float32()),
+        ("thickness_mm", pa.float64()),
         ("pixel_hash", pa.string()),
     ]
 )
@@ -172,8 +172,10 @@ def _batches(studies: Sequence[IndexedStudy]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _study(rows: list[dict[str, Any]]) -> IndexedStudy:
-    slices = tuple(
-        IndexedSlice(**{name: tuple(row[name]) if name in _TUPLES else row[name] for name in _SLICE_FIELDS})
-        for row in rows
+    slices = []
+    for row in rows:
+        body: dict[str, Any] = {name: tuple(row[name]) if name in _TUPLES else row[name] for name in _SLICE_FIELDS}
+        slices.append(IndexedSlice(**body))
+    return IndexedStudy(
+        **{name: rows[0][name] for name in _STUDY_FIELDS}, label=rows[0]["study_label"], slices=tuple(slices)
     )
-    return IndexedStudy(**{name: rows[0][name] for name in _STUDY_FIELDS}, label=rows[0]["study_label"], slices=slices)
