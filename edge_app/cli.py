@@ -3,7 +3,7 @@
 Results go to stdout (tables for people, one JSON object with ``--json``), errors with code and remedy to stderr.
 Exit codes: 0 done; 1 something else failed; 2 wrong command line; 3 model bundle or backend; 4 store; 5 DICOM peer or
 link; 6 input that cannot be read; 7 a process died; 8 done, but not as expected (demo verdict, doctor finding);
-78 settings refused.
+9 data set or training run that cannot go on; 78 settings refused.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_app.core.errors import MsuError, StoreError
+from edge_app.core.errors import ConfigError, MsuError, StoreError
 
 if TYPE_CHECKING:
     from edge_app.core.config import Settings
@@ -25,12 +26,18 @@ __all__ = ["NOT_AS_EXPECTED", "main"]
 NOT_AS_EXPECTED = 8
 """Exit code of a command that ran to its end but found something wrong."""
 
+WORKSHOP_COMMANDS = {"data": ("training.cli:data", "data sets: index, split, check, preprocess, synth (workshop)")}
+"""Commands that live in packages the vehicle does not have: module and function, and what they are for."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    arguments = _parser().parse_args(argv)
-    run: Callable[[argparse.Namespace], int] = arguments.run
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
+        if words and words[0] in WORKSHOP_COMMANDS:
+            return _workshop(words[0])(words[1:])
+        arguments = _parser().parse_args(words)
+        run: Callable[[argparse.Namespace], int] = arguments.run
         return run(arguments)
     except MsuError as error:
         print(f"msu: {error}", file=sys.stderr)
@@ -104,7 +111,23 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("label", choices=("negative", "hemorrhage", "ischemic"))
     simulate.add_argument("--out", type=Path, required=True, metavar="DIR")
     simulate.add_argument("--seed", type=int, default=1)
+
+    for name, (_, text) in WORKSHOP_COMMANDS.items():
+        commands.add_parser(name, help=text, add_help=False)  # listed only; `main` hands over before parsing
     return parser
+
+
+def _workshop(name: str) -> Callable[[Sequence[str]], int]:
+    """Return a workshop command's function; resolved by name, because the vehicle must not import its package."""
+    module, _, function = WORKSHOP_COMMANDS[name][0].partition(":")
+    try:
+        run: Callable[[Sequence[str]], int] = getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"`msu {name}` needs {error.name}, which the vehicle does not have",
+            remedy="On a workshop machine, in the project's folder: pip install .[train]",
+        ) from error
+    return run
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
