@@ -1,4 +1,4 @@
-"""Result to DICOM objects: SR, Key Object Selection and a result page, for the centre's PACS."""
+"""Result to DICOM objects: SR, Key Object Selection, presentation state and a result page, for the centre's PACS."""
 
 from __future__ import annotations
 

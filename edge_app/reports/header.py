@@ -20,6 +20,7 @@ from edge_app.core.types import SliceImage, StudyResult
 from edge_app.store.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 __all__ = [
+    "DEVICE_SERIAL_NUMBER",
     "MANUFACTURER",
     "Kind",
     "ModelFacts",
@@ -32,6 +33,9 @@ __all__ = [
 ]
 
 MANUFACTURER = "msu-triage project"
+DEVICE_SERIAL_NUMBER = "1"
+"""The program, not the vehicle: which vehicle it was, the receiving side knows by our AE title."""
+
 _NAMESPACE = uuid.UUID("6d1c3b52-30f4-5c1e-9a7e-5a1f7e0c9d42")
 
 
@@ -182,12 +186,14 @@ def finish(ds: Dataset, report: ReportInput, kind: Kind) -> Dataset:
     local = report.created.astimezone()
     date, time = local.strftime("%Y%m%d"), local.strftime("%H%M%S.%f")
     ds.SpecificCharacterSet = "ISO_IR 192"
-    ds.InstanceCreationDate = ds.ContentDate = ds.SeriesDate = date
-    ds.InstanceCreationTime = ds.ContentTime = ds.SeriesTime = time
+    ds.InstanceCreationDate = ds.SeriesDate = date
+    ds.InstanceCreationTime = ds.SeriesTime = time
+    if kind is not Kind.PRESENTATION:  # its IOD has a PresentationCreationDate instead
+        ds.ContentDate, ds.ContentTime = date, time
     ds.InstanceCreatorUID = IMPLEMENTATION_CLASS_UID
     ds.Manufacturer = MANUFACTURER
     ds.ManufacturerModelName = "msu-triage"
-    ds.DeviceSerialNumber = "1"
+    ds.DeviceSerialNumber = DEVICE_SERIAL_NUMBER
     ds.SoftwareVersions = software()
     for item in ds.get("ContributingEquipmentSequence", ()):
         item.pop("ContributionDateTime", None)  # highdicom's "now": made again, the object must be the same

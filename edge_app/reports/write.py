@@ -17,6 +17,7 @@ from edge_app.core.logs import get_logger, short
 from edge_app.core.types import SliceImage, StudyResult
 from edge_app.reports.header import Kind, ModelFacts, ReportInput
 from edge_app.reports.key_objects import make_key_objects
+from edge_app.reports.presentation_state import make_presentation_state
 from edge_app.reports.secondary_capture import make_page
 from edge_app.reports.sr import make_sr
 from edge_app.store.ledger import Ledger
@@ -29,6 +30,7 @@ _log = get_logger(__name__)
 _MAKERS: dict[Kind, Callable[[ReportInput], Dataset | None]] = {
     Kind.SR: make_sr,
     Kind.KEY_OBJECTS: make_key_objects,
+    Kind.PRESENTATION: make_presentation_state,
     Kind.PAGE: make_page,
 }
 """In order of sending: smallest first."""

@@ -199,7 +199,7 @@ def test_headers_that_break_the_rules_still_give_all_objects(keyword: str, value
             del source[keyword]
         else:
             source[keyword]._value = value
-    assert set(made(make_input(study_result(), sources=sources))) == {Kind.SR, Kind.KEY_OBJECTS, Kind.PAGE}
+    assert set(made(make_input(study_result(), sources=sources))) == set(Kind)
 
 
 def test_a_study_without_readable_images_has_no_objects() -> None:
@@ -211,3 +211,25 @@ def test_derived_uids_are_valid_and_differ_by_each_word() -> None:
     uids = {derived_uid(study, kind, revision) for study in ("1.2", "1.3") for kind in "ab" for revision in (1, 2)}
     assert len(uids) == 8
     assert all(len(uid) <= 64 and re.fullmatch(r"2\.25\.[1-9][0-9]*", uid) for uid in uids)
+
+
+def test_key_slices_come_with_the_brain_window_and_say_who_chose_them() -> None:
+    state = made(make_input(RESULTS["haemorrhage"]))[Kind.PRESENTATION]
+    (voi,) = state.SoftcopyVOILUTSequence
+    assert (voi.WindowCenter, voi.WindowWidth) == (40, 80)
+    (images,) = state.ReferencedSeriesSequence
+    assert {item.ReferencedSOPInstanceUID for item in images.ReferencedImageSequence} == {
+        ct_uid(1, n) for n in (2, 4, 6)
+    }
+    assert "NOT REVIEWED" in all_text(state)
+    assert Kind.PRESENTATION not in made(make_input(RESULTS["refused"]))
+
+
+@pytest.mark.skipif(shutil.which("dsrdump") is None, reason="dcmtk is not installed")
+def test_dsrdump_reads_the_report(report: ReportInput, tmp_path: Path) -> None:
+    path = tmp_path / "sr.dcm"
+    made(report)[Kind.SR].save_as(path, enforce_file_format=True)
+    said = subprocess.run(["dsrdump", "+Pl", str(path)], capture_output=True, text=True, check=True).stdout
+    assert "PRELIMINARY" in said
+    assert "UNVERIFIED" in said
+    assert "AI haemorrhage" in said

@@ -23,7 +23,7 @@ def test_objects_are_written_once_and_found_again(paths: StorePaths) -> None:
         stored = ledger.add_result(study_result(), last_instance_id=6)
         files = write_reports(stored, ledger, paths)
         before = [path.stat().st_mtime_ns for path in files]
-        assert [path.name for path in files] == ["sr.dcm", "ko.dcm", "sc.dcm"]
+        assert [path.name for path in files] == ["sr.dcm", "ko.dcm", "pr.dcm", "sc.dcm"]
         assert write_reports(stored, ledger, paths) == files
         assert [path.stat().st_mtime_ns for path in files] == before
 
@@ -46,7 +46,7 @@ def test_each_revision_has_its_own_files(paths: StorePaths) -> None:
         for _ in range(2):
             stored = ledger.add_result(study_result(), last_instance_id=6)
             uids |= {dcmread(path).SOPInstanceUID for path in write_reports(stored, ledger, paths)}
-        assert len(uids) == 6
+        assert len(uids) == 8
 
 
 def test_a_result_without_its_images_cannot_be_reported(paths: StorePaths) -> None:
