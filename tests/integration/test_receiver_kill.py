@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pynetdicom.association import Association
 
 from edge_app.store import audit
 from edge_app.store.ledger import Ledger
@@ -20,9 +21,12 @@ pytestmark = pytest.mark.integration
 SLICES = 40
 
 
-def _transfer(port: int, acknowledged: dict[str, str], kill_at: int, moment: threading.Event) -> None:
+def _transfer(
+    port: int, acknowledged: dict[str, str], kill_at: int, moment: threading.Event, senders: list[Association]
+) -> None:
     """Send until the connection breaks, noting what was acknowledged; call for the kill after `kill_at` slices."""
     with associating(port) as association:
+        senders.append(association)
         for index in range(SLICES):
             dataset = make_dataset(pixel=index)
             if index == kill_at:
@@ -38,10 +42,13 @@ def _transfer(port: int, acknowledged: dict[str, str], kill_at: int, moment: thr
 def test_every_acknowledged_slice_survives(tmp_path: Path, kill_at: int) -> None:
     acknowledged: dict[str, str] = {}
     moment = threading.Event()
+    senders: list[Association] = []
     receiver = start_process(tmp_path)
-    sender = in_thread(_transfer, receiver.port, acknowledged, kill_at, moment)
+    sender = in_thread(_transfer, receiver.port, acknowledged, kill_at, moment, senders)
     assert moment.wait(60)
     receiver.kill()
+    for association in senders:  # pynetdicom's sender may miss the end of the connection, and waits for its time-out
+        association.dimse.msg_queue.put((None, None))
     sender.join()
     assert len(acknowledged) >= kill_at
 
