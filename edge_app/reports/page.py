@@ -71,6 +71,7 @@ def _panel(draw: ImageDraw.ImageDraw, report: ReportInput) -> None:
         scores = f"score haemorrhage {percent(result.probabilities['hemorrhage'])}"
         if not any("not assessed" in remark for remark in result.quality):
             scores += f"   ischaemic signs {percent(result.probabilities['ischemic'])}"
+            scores += " (UNVALIDATED)" if report.unvalidated_ischaemia else ""
         draw.text((230, 182), scores, ink, _font(28))
     # Beside the headline and at more than 45 % of its size (R03).
     draw.text((230, 222), _limit(report), ink, _font(28, bold=True))
