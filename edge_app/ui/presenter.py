@@ -8,25 +8,24 @@ from datetime import datetime
 from typing import Any
 
 from edge_app.core.types import StudyResult, Verdict
+from edge_app.triage.decision import ISCHAEMIA_OFF, ISCHAEMIA_TOO
 from edge_app.ui import formats
-from edge_app.ui.result_texts import result_texts
+from edge_app.ui.result_texts import about_ischaemia, result_texts
 from edge_app.ui.screen_model import (
     ActionTexts,
     Band,
     BandKind,
     CaseRow,
     Clock,
-    KeySlice,
     PatientTexts,
     PresetTexts,
     ScreenModel,
     StatusItem,
-    StripBar,
-    ViewTexts,
 )
 from edge_app.ui.snapshot import Snapshot, StudyView
 from edge_app.ui.states import LOOKS, ScreenState, is_alive, state_of, study_state
 from edge_app.ui.strings import text
+from edge_app.ui.view_texts import key_slices, strip_bars, study_time, view_texts
 from edge_app.ui.viewer import ViewerModel
 from edge_app.ui.windowing import PRESETS
 
@@ -76,11 +75,11 @@ def present(
         patient=_patient(study, language, previous=previous),
         clocks=_clocks(study, language, now),
         result=result_texts(state, snapshot, study, language),
-        view=_view(snapshot, study, viewer, language),
-        strip=_strip(viewer, result),
+        view=view_texts(snapshot, study, viewer, language),
+        strip=strip_bars(viewer, result),
         strip_ends=(text("head_end", language), text("foot_end", language)),
         strip_index=viewer.index,
-        key_slices=_key_slices(viewer, result),
+        key_slices=key_slices(viewer, result),
         key_label=text("key_slices", language),
         presets=tuple(
             PresetTexts(
@@ -118,9 +117,15 @@ def _bands(
     bands = []
     if synthetic:
         bands.append(Band(BandKind.SYNTHETIC, text("synthetic", language)))
-    if result and result.verdict is Verdict.ISCHEMIC and not ischaemia_validated:
+    if result and _speaks_of_ischaemia(result) and not ischaemia_validated:
         bands.append(Band(BandKind.UNVALIDATED, text("unvalidated", language)))
     return tuple(bands)
+
+
+def _speaks_of_ischaemia(result: StudyResult) -> bool:
+    reason = result.reasons[0] if result.reasons else None
+    between = result.verdict is Verdict.INDETERMINATE and about_ischaemia(ScreenState.INDETERMINATE, reason)
+    return result.verdict is Verdict.ISCHEMIC or ISCHAEMIA_TOO in result.quality or between
 
 
 def _model_of(detail: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -142,18 +147,11 @@ def _patient(study: StudyView | None, language: str, *, previous: bool) -> Patie
         " ".join(part for part in (f"*{birth}" if birth else "", f"({about})" if about else "") if part),
         text("id", language, id=identifier) if identifier else "",
         text("accession", language, accession=accession) if accession else "",
-        _study_time(patient, language),
+        study_time(patient, language),
     ]
     return PatientTexts(
         name, "    ".join(part for part in parts if part), text("previous", language) if previous else ""
     )
-
-
-def _study_time(patient: Mapping[str, Any], language: str) -> str:
-    day = formats.date_text(patient.get("study_date"), language)
-    digits = str(patient.get("study_time") or "")
-    clock = f"{digits[:2]}:{digits[2:4]}" if digits[:4].isascii() and digits[:4].isdigit() else ""
-    return " ".join(part for part in (day, clock) if part)
 
 
 def _clocks(study: StudyView | None, language: str, now: Moment) -> tuple[Clock, ...]:
@@ -173,60 +171,6 @@ def _clocks(study: StudyView | None, language: str, now: Moment) -> tuple[Clock,
         spent = formats.elapsed(now.monotonic_s - study.result_s)
         clocks.append(Clock(text("clock.result", language), f"+{spent}"))
     return tuple(clocks)
-
-
-def _view(snapshot: Snapshot, study: StudyView | None, viewer: ViewerModel, language: str) -> ViewTexts:
-    burnt_in = text("not_diagnostic_display", language)
-    numbers = (f"W {viewer.preset.width_hu} L {viewer.preset.centre_hu}", f"×{viewer.zoom:.1f}")
-    if study is None or viewer.current is None:
-        return ViewTexts((), (), (), (), "", False, text("no_images", language) if study else "")
-    patient = study.patient
-    frame = next((frame for frame in snapshot.frames if frame.sop_uid == viewer.current), None)
-    position = frame.position_mm if frame else None
-    place = [] if position is None else [f"z {position:.1f} mm"]
-    thickness = patient.get("slice_thickness_mm")
-    if isinstance(thickness, int | float):
-        place.append(f"{thickness:g} mm")
-    scanned = formats.when(patient.get("acquired_at"))
-    return ViewTexts(
-        top_left=tuple(
-            part
-            for part in (formats.person_name(patient.get("name"), 17), formats.clean(patient.get("id"), 17))
-            if part
-        ),
-        top_right=tuple(
-            part
-            for part in (
-                f"{scanned:%H:%M}" if scanned else _study_time(patient, language)[-5:],
-                formats.clean(patient.get("manufacturer_model"), 24),
-            )
-            if part
-        ),
-        bottom_left=(" · ".join(place), f"{viewer.index + 1} / {len(viewer.slices)}"),
-        bottom_right=numbers,
-        burnt_in=burnt_in,
-        letters=position is not None,
-        placeholder=text("cannot_show" if frame is not None and frame.path is None else "loading", language),
-    )
-
-
-def _strip(viewer: ViewerModel, result: StudyResult | None) -> tuple[StripBar, ...]:
-    values: dict[str, float] = {}
-    keys: tuple[str, ...] = ()
-    if result is not None:
-        keys = result.key_slices
-        classes = ("ischemic",) if result.verdict is Verdict.ISCHEMIC else ("hemorrhage",)
-        for row in result.slices:
-            if row.probabilities:
-                values[row.sop_uid] = max(row.probabilities.get(name, 0.0) for name in classes)
-    return tuple(StripBar(values.get(uid), uid in keys) for uid in viewer.slices)
-
-
-def _key_slices(viewer: ViewerModel, result: StudyResult | None) -> tuple[KeySlice, ...]:
-    if result is None:
-        return ()
-    numbers = {uid: number for number, uid in enumerate(viewer.slices, start=1)}
-    return tuple(KeySlice(uid, numbers[uid], uid == viewer.current) for uid in result.key_slices[:5] if uid in numbers)
 
 
 def _info(study: StudyView | None, result: StudyResult | None, language: str) -> tuple[str, ...]:
@@ -251,8 +195,14 @@ def _info(study: StudyView | None, result: StudyResult | None, language: str) ->
         made_by.append(formats.clean(result.backend, 24))
         lines.append(" · ".join(part for part in made_by if part))
         if result.quality:
-            lines.append(text("quality", language, text=formats.clean(", ".join(result.quality), 60)))
+            lines.append(_remarks(result, language))
     return tuple(line for line in lines if line)
+
+
+def _remarks(result: StudyResult, language: str) -> str:
+    known = {ISCHAEMIA_TOO: "ischaemia_too", ISCHAEMIA_OFF: "ischaemia_off"}
+    remarks = [text(known[remark], language) if remark in known else remark for remark in result.quality]
+    return formats.clean(" · ".join(remarks), 52)
 
 
 def _status(snapshot: Snapshot, language: str, now_s: float) -> tuple[StatusItem, ...]:
@@ -288,7 +238,7 @@ def _case(study: StudyView, current: bool, language: str, now: Moment) -> CaseRo
     status = text(f"head.{state.value}", language).replace("-\n", "-").replace("\n", " ")
     if state in (ScreenState.NO_AI_RESULT, ScreenState.FAILED) and study.result and study.result.reasons:
         status += f"  {study.result.reasons[0].code}"
-    details = [formats.clean(study.patient.get("id"), 20), _study_time(study.patient, language)]
+    details = [formats.clean(study.patient.get("id"), 20), study_time(study.patient, language)]
     return CaseRow(
         study_uid=study.study_uid,
         name=formats.person_name(study.patient.get("name"), 28) or text("name_unknown", language),

@@ -7,13 +7,14 @@ from typing import Any
 
 from edge_app.core.reasons import TEXTS as REASON_TEXTS
 from edge_app.core.types import Reason, StudyResult
+from edge_app.triage.decision import ISCHAEMIA_TOO
 from edge_app.ui import formats
 from edge_app.ui.screen_model import Progress, ResultTexts
 from edge_app.ui.snapshot import Snapshot, StudyView
 from edge_app.ui.states import RESULT_STATES, ScreenState
 from edge_app.ui.strings import reason_text, text
 
-__all__ = ["result_texts"]
+__all__ = ["about_ischaemia", "result_texts"]
 
 _BANDS = {
     ScreenState.HAEMORRHAGE: ("hemorrhage", "high"),
@@ -23,8 +24,8 @@ _BANDS = {
 }
 """Which class's probability a state shows, and on which side of the two thresholds the verdict says it lies (R25)."""
 
-_SCORE_DECIDED = {"Q-19"}
-"""Reasons of INDETERMINATE that are about the score; any other (image quality, unlike training) hides the score."""
+_SCORE_DECIDED = "Q-19"
+"""The reason of INDETERMINATE that is about a score; any other (image quality, unlike training) hides the score."""
 
 
 def result_texts(state: ScreenState, snapshot: Snapshot, study: StudyView | None, language: str) -> ResultTexts:
@@ -49,6 +50,8 @@ def result_texts(state: ScreenState, snapshot: Snapshot, study: StudyView | None
     note = text(f"note.{state.value}", language, **values)
     if state is ScreenState.INDETERMINATE:
         note = _reason(reason, language)
+    if state is ScreenState.HAEMORRHAGE and result is not None and ISCHAEMIA_TOO in result.quality:
+        note = text("ischaemia_too", language)  # the second line of R04
     return ResultTexts(
         headline=tuple(text(f"head.{state.value}", language).split("\n")),
         lead=_lead(state, study, language, values),
@@ -77,16 +80,31 @@ def _reason(reason: Reason | None, language: str) -> str:
     # The detail in brackets (positions, numbers) is the same in every language.
     english = REASON_TEXTS.get(reason.code, "")
     if words and english and reason.text.startswith(english):
-        return formats.clean(words + reason.text[len(english) :], 90)
+        detail = reason.text[len(english) :]
+        for key in ("finding.haemorrhage", "finding.ischaemic"):
+            detail = detail.replace(f"({text(key, 'en')})", f"({text(key, language)})")
+        return formats.clean(words + detail, 90)
     return formats.clean(words or reason.text, 90)
+
+
+def about_ischaemia(state: ScreenState, reason: Reason | None) -> bool:
+    """Return whether INDETERMINATE is about ischaemic signs: their score lies between the thresholds."""
+    return (
+        state is ScreenState.INDETERMINATE
+        and reason is not None
+        and reason.code == _SCORE_DECIDED
+        and text("finding.ischaemic", "en") in reason.text
+    )
 
 
 def _score(state: ScreenState, result: StudyResult | None, reason: Reason | None, language: str) -> str:
     if state not in RESULT_STATES or result is None or result.probabilities is None:
         return ""
-    if state is ScreenState.INDETERMINATE and (reason is None or reason.code not in _SCORE_DECIDED):
+    if state is ScreenState.INDETERMINATE and (reason is None or reason.code != _SCORE_DECIDED):
         return ""
     name, band = _BANDS[state]
+    if about_ischaemia(state, reason):
+        name = "ischemic"
     score = formats.percent(result.probabilities[name])
     return text(f"score.{state.value}", language, score=score, band=text(f"band.{band}", language))
 

@@ -96,6 +96,10 @@ STRINGS: dict[str, tuple[str, str]] = {
     "band.high": ("high", "hoch"),
     "band.middle": ("middle", "mittel"),
     "band.low": ("low", "niedrig"),
+    "ischaemia_too": ("+ ischaemic signs suspected", "+ Ischämiezeichen vermutet"),
+    "ischaemia_off": ("ischaemic signs: not assessed", "Ischämiezeichen: nicht beurteilt"),
+    "finding.haemorrhage": ("haemorrhage", "Blutung"),
+    "finding.ischaemic": ("ischaemic signs", "Ischämiezeichen"),
     "revised": ("REVISED {revision}", "REVISION {revision}"),
     "coverage": ("coverage {covered} mm ({needed} mm needed)", "Abdeckung {covered} mm ({needed} mm nötig)"),
     # Patient band and clocks
@@ -120,7 +124,6 @@ STRINGS: dict[str, tuple[str, str]] = {
     # Information line and footer
     "series": ("Series {number}", "Serie {number}"),
     "images": ("{count} images", "{count} Bilder"),
-    "quality": ("Quality: {text}", "Qualität: {text}"),
     "model": ("Model {name} {version}", "Modell {name} {version}"),
     "footer.ct_ok": ("CT ok", "CT ok"),
     "footer.ct_off": ("CT OFF", "CT AUS"),

@@ -260,7 +260,7 @@ SCENES: dict[str, tuple[Callable[[Ledger], None], dict[str, object]]] = {
     "haemorrhage": (_result("hemorrhage", Verdict.HEMORRHAGE), {}),
     "ischaemic": (_result("ischemic", Verdict.ISCHEMIC), {}),
     "none_detected": (_result("negative", Verdict.NONE_DETECTED), {}),
-    "indeterminate": (_result("hemorrhage", Verdict.INDETERMINATE, reason("Q-19")), {}),
+    "indeterminate": (_result("hemorrhage", Verdict.INDETERMINATE, reason("Q-19", "haemorrhage")), {}),
     "indeterminate_quality": (
         _result("hemorrhage", Verdict.INDETERMINATE, reason("Q-20", "distance 4.1 above 2.5")),
         {},

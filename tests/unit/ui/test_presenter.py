@@ -7,6 +7,7 @@ import pytest
 from edge_app.core.reasons import TEXTS, reason
 from edge_app.core.types import ModelIdentity, StudyStatus, Verdict
 from edge_app.store.ledger import FrameRow
+from edge_app.triage.decision import ISCHAEMIA_OFF, ISCHAEMIA_TOO
 from edge_app.ui.presenter import present
 from edge_app.ui.screen_model import BandKind, ScreenModel
 from edge_app.ui.snapshot import Snapshot
@@ -91,6 +92,26 @@ def test_an_indeterminate_result_names_its_reason_and_hides_a_score_that_means_n
     assert between.score == "score 87\u00a0% · middle band"
     unlike = show(snapshot(finished(Verdict.INDETERMINATE, reason("Q-20")))).result
     assert unlike.score == ""
+
+
+@pytest.mark.requirement("R04", "R06")
+def test_ischaemic_signs_beside_a_haemorrhage_are_its_second_line_and_unvalidated() -> None:
+    model = show(snapshot(finished(Verdict.HEMORRHAGE, quality=(ISCHAEMIA_TOO,))))
+    assert model.result.headline == ("HAEMORRHAGE", "SUSPECTED")
+    assert model.result.note == "+ ischaemic signs suspected"
+    assert [band.kind for band in model.bands] == [BandKind.UNVALIDATED]
+
+
+def test_an_indeterminate_result_about_ischaemic_signs_shows_their_score() -> None:
+    model = show(snapshot(finished(Verdict.INDETERMINATE, reason("Q-19", "ischaemic signs"))), "de")
+    assert model.result.score.startswith("Score 3\u00a0%")
+    assert model.result.note == "Score zwischen den Schwellen (Ischämiezeichen)"
+    assert [band.kind for band in model.bands] == [BandKind.UNVALIDATED]
+
+
+def test_an_ischaemia_output_that_is_off_is_said_in_the_language_of_the_screen() -> None:
+    view = finished(Verdict.NONE_DETECTED, quality=(ISCHAEMIA_OFF,))
+    assert show(snapshot(view), "de").info[-1] == "Ischämiezeichen: nicht beurteilt"
 
 
 @pytest.mark.parametrize("code", TEXTS)
@@ -184,7 +205,7 @@ def test_the_information_lines_name_series_model_and_quality() -> None:
     assert show(snapshot(view)).info == (
         "Series 3 · 5 mm · H30s · 10 images",
         "Model m 1.4.2 · CPU",
-        "Quality: table in view",
+        "table in view",
     )
 
 
