@@ -28,6 +28,8 @@ class Outgoing:
     study_uid: str
     series_uid: str
     transfer_syntax_uid: str
+    meta_agrees: bool = True
+    """The file meta information names the same class and instance as the data set; some editors forget to."""
 
     @property
     def name(self) -> str:
@@ -52,7 +54,8 @@ def _describe(source: Path | Dataset, ds: Dataset) -> Outgoing:
         name = source if isinstance(source, Path) else "a data set"
         raise NotDicomError(f"{name} lacks {', '.join(missing)}", remedy="Send complete DICOM objects (PS3.10).")
     sop_class, sop_instance, study, series = (str(ds.get(keyword, "")) for keyword in _KEYWORDS)
-    return Outgoing(source, sop_class, sop_instance, study, series, str(meta.TransferSyntaxUID))
+    agrees = (meta.get("MediaStorageSOPClassUID"), meta.get("MediaStorageSOPInstanceUID")) == (sop_class, sop_instance)
+    return Outgoing(source, sop_class, sop_instance, study, series, str(meta.TransferSyntaxUID), agrees)
 
 
 def _read(path: Path) -> Outgoing | Skipped:

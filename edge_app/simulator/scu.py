@@ -230,6 +230,9 @@ def _store(association: Any, item: Outgoing, peer: Peer) -> int:
             remedy="Leave it out, or ask the peer's administrator.",
         )
     source = item.source if item.transfer_syntax_uid in agreed else _uncompressed(item, agreed, peer)
+    if isinstance(source, Path) and not item.meta_agrees:
+        # A file streamed as it is would be announced by its meta information; the data set is what the peer keeps.
+        source = dcmread(source)
     answer = association.send_c_store(source)
     if "Status" not in answer:
         raise SendError(f"{peer} gave no answer to {item.name}", remedy="Read the peer's log, and send again.")

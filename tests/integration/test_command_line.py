@@ -81,7 +81,7 @@ def test_send_names_a_peer_that_does_not_answer(tmp_path: Path) -> None:
         (("bundle", "verify", "{empty}"), 3, "E-101"),
         (("cases", "--data", "{empty}"), 4, "E-200"),
         (("serve", "--config", "{empty}/no.toml"), 78, "E-001"),
-        (("send", "{empty}", "--to", "no address"), 5, "E-4"),
+        (("send", "{empty}", "--to", "no address"), 78, "E-001"),
     ],
 )
 def test_errors_have_a_code_a_remedy_and_a_documented_exit_code(

@@ -117,6 +117,18 @@ def test_a_compressed_file_is_decoded_for_a_peer_that_cannot_read_it(compressed_
     assert scp.syntaxes == ["1.2.840.10008.1.2.1"]
 
 
+def test_a_file_whose_meta_information_names_another_instance_goes_by_its_data_set(
+    tmp_path: Path, files: list[Path]
+) -> None:
+    ds = dcmread(files[0])
+    own = str(ds.SOPInstanceUID)
+    ds.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    ds.save_as(tmp_path / "edited.dcm", enforce_file_format=False)
+    with _listening() as scp:
+        send([tmp_path / "edited.dcm"], scp.peer)
+    assert scp.uids == [own]
+
+
 def test_a_refused_association_says_why(files: list[Path]) -> None:
     with _listening(called_only=True) as scp, pytest.raises(SendError, match="refused the association"):
         send(files, Peer("WRONG", scp.peer.host, scp.peer.port))
