@@ -9,6 +9,7 @@ from typing import Any
 import pydicom
 import pytest
 
+from edge_app.receiver.contexts import supported_contexts
 from tests.integration.conftest import Serving, run_msu
 
 pytestmark = pytest.mark.integration
@@ -67,6 +68,9 @@ def test_the_planning_head_gets_a_result_with_all_slices_in_order(shared_data: P
 def test_real_series_pushed_to_the_port_disturb_nothing(shared_data: Path, serving: Serving) -> None:
     files = [p for p in sorted(shared_data.rglob("*.dcm")) if "transfer_syntaxes" not in p.parts]
     files += sorted((shared_data / "skull_phantom_5mm").glob("I*"))
+    # Two of the geometry faults are MR, which no CT scanner sends and the receiver does not offer to take.
+    offered = {context.abstract_syntax for context in supported_contexts()}
+    files = [p for p in files if pydicom.dcmread(p, stop_before_pixels=True).SOPClassUID in offered]
     sent = run_msu("send", *files, "--to", serving.peer)
     assert sent.returncode == 0, sent.stderr
     expected = {str(pydicom.dcmread(p, stop_before_pixels=True).StudyInstanceUID) for p in files}
