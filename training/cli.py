@@ -67,9 +67,7 @@ def _data_parser() -> argparse.ArgumentParser:
     split = command("split", _split, "draw a balanced sample and split it by patient")
     split.add_argument("--index", type=Path, required=True, metavar="FILE")
     split.add_argument("--out", type=Path, required=True, metavar="FILE", help="the split (.json)")
-    split.add_argument(
-        "--per-class", type=int, metavar="N", help="studies per class: 400, 800, 1200 …; default all"
-    )
+    split.add_argument("--per-class", type=int, metavar="N", help="studies per class: 400, 800, 1200 …; default all")
     split.add_argument("--seed", type=int, default=2023)
     split.add_argument(
         "--shares", type=float, nargs=3, default=(0.7, 0.15, 0.15), metavar=("TRAIN", "VALIDATION", "TEST")
