@@ -41,10 +41,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         beside.replace(path)
         fsync_folder(path.parent)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         if error.errno in _FULL:
             raise TrainingError(
                 f"the disk is full while writing {path}",
                 remedy="Free space and run the same command again: it goes on where it stopped.",
             ) from error
         raise TrainingError(f"{path} cannot be written: {error}", remedy="Check the folder and its rights.") from error
+    finally:
+        beside.unlink(missing_ok=True)  # gone already where all went well; else its space is wanted

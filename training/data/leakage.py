@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,8 +18,8 @@ from training.data.split import Split
 
 __all__ = ["LeakageError", "Member", "Offender", "check_no_leak", "find_leaks", "members"]
 
-_NAMED = 5
-"""Offenders that the message names; all are in the exception."""
+KINDS = ("patient", "study", "series", "instance", "pixels", "stack")
+"""What is compared, gravest first; a stack counts as the same when it is turned upside down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Offender:
     """(side, study key)."""
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.value} in " + ", ".join(f"{side}: {key}" for side, key in self.studies[:4])
+        return f"{self.value} in " + ", ".join(f"{side}: {key}" for side, key in self.studies[:4])
 
 
 class LeakageError(TrainingError):
@@ -57,10 +57,11 @@ class LeakageError(TrainingError):
     code = "E-701"
 
     def __init__(self, offenders: tuple[Offender, ...]) -> None:
-        named = "; ".join(str(offender) for offender in offenders[:_NAMED])
-        more = f" and {len(offenders) - _NAMED} more" if len(offenders) > _NAMED else ""
+        counts = Counter(offender.kind for offender in offenders)
+        first = {offender.kind: offender for offender in reversed(offenders)}
+        named = "; ".join(f"{counts[kind]} × {kind}, first {first[kind]}" for kind in KINDS if kind in counts)
         super().__init__(
-            f"the splits leak: {named}{more}",
+            f"the splits leak: {named}",
             remedy="Split by patient before copying or augmenting anything: make the split with `msu data split`.",
         )
         self.offenders = offenders
@@ -94,16 +95,16 @@ def find_leaks(listed: Iterable[Member]) -> tuple[Offender, ...]:
         seen["study", member.study_uid].add(place)
         seen["series", member.series_uid].add(place)
         for uid in member.sop_uids:
-            seen["SOP instance", uid].add(place)
+            seen["instance", uid].add(place)
         for pixels in member.pixel_hashes:
             if pixels:
                 seen["pixels", pixels].add(place)
         if any(member.pixel_hashes):
             # A stack and its copy turned upside down are the same stack: the smaller of the two hashes stands for both.
-            seen["stack, maybe reversed,", min(member.stack_hash, member.reversed_stack_hash)].add(place)
+            seen["stack", min(member.stack_hash, member.reversed_stack_hash)].add(place)
     return tuple(
         Offender(kind, value, tuple(sorted(places)))
-        for (kind, value), places in sorted(seen.items())
+        for (kind, value), places in sorted(seen.items(), key=lambda item: (KINDS.index(item[0][0]), item[0][1]))
         if len({side for side, _ in places}) > 1
     )
 

@@ -149,12 +149,13 @@ def _damaged(path: Path, why: str) -> TrainingError:
     )
 
 
-def _study_starts(keys: list[str]) -> list[int]:
+def _study_starts(keys: list[tuple[str, str]]) -> list[int]:
     return [i for i, key in enumerate(keys) if i == 0 or keys[i - 1] != key]
 
 
 def _members(columns: dict[str, list[Any]]) -> list[Member]:
-    starts = _study_starts(columns["study_key"])
+    # Side and key: a study whose slices were dealt out singly must show up on both sides.
+    starts = _study_starts(list(zip(columns["side"], columns["study_key"], strict=True)))
     return [
         Member(
             side=columns["side"][first],
@@ -178,7 +179,7 @@ def _one_side(
     place: NDArray[np.int64],
 ) -> PreparedSet:
     rows = [i for i, of in enumerate(columns["side"]) if of == side]
-    keys = [columns["study_key"][i] for i in rows]
+    keys = [(side, columns["study_key"][i]) for i in rows]
     starts = _study_starts(keys)
     numbers = np.zeros(len(rows), np.int64)
     numbers[starts] = 1

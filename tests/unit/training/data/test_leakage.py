@@ -33,7 +33,7 @@ def test_studies_that_share_nothing_pass() -> None:
         ({"patient_id": "patient a"}, "patient"),
         ({"study_uid": "study a"}, "study"),
         ({"series_uid": "series a"}, "series"),
-        ({"sop_uids": ("sop a 1",)}, "SOP instance"),
+        ({"sop_uids": ("sop a 1",)}, "instance"),
         ({"pixel_hashes": ("pixels a 0", "x")}, "pixels"),
         ({"stack_hash": "stack a"}, "stack"),
         ({"stack_hash": "reversed a", "reversed_stack_hash": "stack a"}, "stack"),
@@ -42,10 +42,10 @@ def test_studies_that_share_nothing_pass() -> None:
 def test_whatever_stands_on_two_sides_is_named_with_both_studies(changes: dict[str, object], kind: str) -> None:
     if kind == "stack":
         changes = {"reversed_stack_hash": "reversed a", **changes}
-    with pytest.raises(LeakageError, match="a.*b") as caught:
+    with pytest.raises(LeakageError, match=r"a.*b") as caught:
         check_no_leak([member("a", "train"), member("b", "test", **changes)])
     (offender,) = caught.value.offenders
-    assert offender.kind.startswith(kind)
+    assert offender.kind == kind
     assert offender.studies == (("test", "b"), ("train", "a"))
     assert caught.value.code == "E-701"
 
@@ -81,12 +81,14 @@ def test_the_published_design_is_caught(index: Index) -> None:
                 )
             )
     kinds = [leak.kind for leak in find_leaks(listed)]
-    assert kinds.count("stack, maybe reversed,") == len(index.studies)
+    assert kinds.count("stack") == len(index.studies)
     assert kinds.count("pixels") == sum(len(study.slices) for study in index.studies)
 
 
-def test_a_long_list_is_cut_in_the_message_but_whole_in_the_error() -> None:
+def test_the_message_counts_and_names_one_of_each_kind_and_the_error_has_all() -> None:
     listed = [member("a", "train"), member("a", "test")]
-    with pytest.raises(LeakageError, match="and 3 more") as caught:
+    with pytest.raises(
+        LeakageError, match=r"1 × patient, first patient a in test: a, train: a;.*2 × instance"
+    ) as caught:
         check_no_leak(listed)
     assert len(caught.value.offenders) == 8
