@@ -10,12 +10,18 @@ import json
 import logging
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from edge_app.core.clock import utc_iso, utc_now
 
 __all__ = ["get_logger", "setup_logging", "short"]
 
 _FIELDS_KEY = "msu_fields"
+
+if TYPE_CHECKING:
+    _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
+else:
+    _LoggerAdapter = logging.LoggerAdapter  # takes a type argument only from Python 3.11 on
 
 
 def short(uid: str) -> str:
@@ -38,7 +44,7 @@ class _JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-class EventLogger(logging.LoggerAdapter[logging.Logger]):
+class EventLogger(_LoggerAdapter):
     """A logger whose `event` takes a number and named fields."""
 
     def event(self, number: int, message: str, *, level: int = logging.INFO, **fields: object) -> None:
