@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from edge_app.core.types import SliceHeader, SliceImage
-from edge_app.series import check, measure_slice, order_slices
+from edge_app.series import check, decode_slice, make_candidates, measure_slice, order_slices, read_header
+from edge_app.simulator.dicom import to_datasets
+from edge_app.simulator.scanner import PERSONALITIES
+from edge_app.simulator.study import make_study
 from tests.slices import headers_at, measures, phantom_head, stack_of
 
 HEIGHTS = [z * 5.0 for z in range(30)]
@@ -154,3 +157,15 @@ def test_series_of_anything_but_heads_are_refused(what: str) -> None:
     stack = stack_of(30)
     seen = [measure_slice(SliceImage(h.sop_uid, pictures[what], (0.45, 0.45))) for h in stack.headers]
     assert {"Q-01", "Q-13"} & {r.code for r in check(stack, seen)}
+
+
+@pytest.mark.parametrize("name", sorted(PERSONALITIES))
+def test_a_synthetic_head_of_every_scanner_passes(name: str) -> None:
+    headers, seen = [], {}
+    for ds in to_datasets(make_study(7, "hemorrhage", personality=name)):
+        header = read_header(ds)
+        headers.append(header)
+        seen[header.sop_uid] = measure_slice(decode_slice(ds, header))
+    (candidate,) = make_candidates(headers, seen)
+    assert candidate.stack is not None
+    assert check(candidate.stack, candidate.measures) == ()

@@ -97,3 +97,10 @@ def test_lossless_transfer_syntaxes_decode_alike_and_lossy_ones_are_known(shared
     first = next(iter(images.values()))
     for image in images.values():
         np.testing.assert_array_equal(image.hu, first.hu)
+
+
+def test_the_neck_alone_is_no_head(shared_data: Path, tmp_path: Path) -> None:
+    for path in sorted((shared_data / "head_neck_planning").iterdir())[45:]:
+        (tmp_path / path.name).symlink_to(path)
+    _, reasons = _read(tmp_path)
+    assert reasons[0].code == "Q-01"
