@@ -34,7 +34,7 @@ def fit_distance(model: PatientModel, data: FeatureSet) -> None:
         (model.component_std, np.sqrt(np.maximum(values[::-1][:kept], 1e-6))),
         (model.residual, np.maximum(outside.mean(), 1e-6)),
     ):
-        buffer.copy_(torch.as_tensor(np.ascontiguousarray(value), dtype=torch.float32))
+        buffer.copy_(torch.tensor(np.array(value), dtype=torch.float32))
 
 
 def choose_distance_threshold(train: FeatureSet, validation: FeatureSet, model: PatientModel) -> float:
