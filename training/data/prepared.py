@@ -119,10 +119,13 @@ def open_prepared(folder: Path) -> dict[str, PreparedSet]:
             raise _damaged(rows_path, f"{inputs.shape} and {masks.shape} do not hold {len(rows)} slices")
         tables.append(rows)
         shards.append((inputs, masks))
-    columns = pa.concat_tables(tables).to_pydict()
+    rows = pa.concat_tables(tables)
     place = np.concatenate([np.stack([np.full(len(t), i), np.arange(len(t))], axis=1) for i, t in enumerate(tables)])
-    check_no_leak(_members(columns))
-    return {side: _one_side(columns, side, tuple(shards), place) for side in SPLITS}
+    check_no_leak(_members(rows))
+    sides = np.asarray(rows["side"].to_pylist())
+    return {
+        side: _one_side(rows.filter(pa.array(sides == side)), tuple(shards), place[sides == side]) for side in SPLITS
+    }
 
 
 def _description(folder: Path) -> dict[str, Any]:
@@ -149,65 +152,62 @@ def _damaged(path: Path, why: str) -> TrainingError:
     )
 
 
-def _study_starts(keys: list[tuple[str, str]]) -> list[int]:
-    return [i for i, key in enumerate(keys) if i == 0 or keys[i - 1] != key]
-
-
-def _members(columns: dict[str, list[Any]]) -> list[Member]:
+def _study_starts(rows: pa.Table) -> NDArray[np.int64]:
+    """Return the row where each study begins, and the number of rows at the end."""
     # Side and key: a study whose slices were dealt out singly must show up on both sides.
-    starts = _study_starts(list(zip(columns["side"], columns["study_key"], strict=True)))
+    keys = list(zip(rows["side"].to_pylist(), rows["study_key"].to_pylist(), strict=True))
+    starts = [i for i, key in enumerate(keys) if i == 0 or keys[i - 1] != key]
+    return np.asarray([*starts, len(keys)], np.int64)
+
+
+def _members(rows: pa.Table) -> list[Member]:
+    starts = _study_starts(rows)
+    sop_uids, pixel_hashes = rows["sop_uid"].to_pylist(), rows["pixel_hash"].to_pylist()
+    firsts = rows.take(starts[:-1]).to_pylist()
     return [
         Member(
-            side=columns["side"][first],
-            key=columns["study_key"][first],
-            patient_id=columns["patient_id"][first],
-            study_uid=columns["study_uid"][first],
-            series_uid=columns["series_uid"][first],
-            sop_uids=tuple(columns["sop_uid"][first:end]),
-            pixel_hashes=tuple(columns["pixel_hash"][first:end]),
-            stack_hash=columns["stack_hash"][first],
-            reversed_stack_hash=columns["reversed_stack_hash"][first],
+            side=row["side"],
+            key=row["study_key"],
+            patient_id=row["patient_id"],
+            study_uid=row["study_uid"],
+            series_uid=row["series_uid"],
+            sop_uids=tuple(sop_uids[first:end]),
+            pixel_hashes=tuple(pixel_hashes[first:end]),
+            stack_hash=row["stack_hash"],
+            reversed_stack_hash=row["reversed_stack_hash"],
         )
-        for first, end in zip(starts, [*starts[1:], len(columns["study_key"])], strict=True)
+        for row, first, end in zip(firsts, starts[:-1], starts[1:], strict=True)
     ]
 
 
 def _one_side(
-    columns: dict[str, list[Any]],
-    side: str,
-    shards: tuple[tuple[NDArray[Any], NDArray[np.uint8]], ...],
-    place: NDArray[np.int64],
+    rows: pa.Table, shards: tuple[tuple[NDArray[Any], NDArray[np.uint8]], ...], place: NDArray[np.int64]
 ) -> PreparedSet:
-    rows = [i for i, of in enumerate(columns["side"]) if of == side]
-    keys = [(side, columns["study_key"][i]) for i in rows]
-    starts = _study_starts(keys)
-    numbers = np.zeros(len(rows), np.int64)
-    numbers[starts] = 1
-    studies = []
-    for first, end in zip(starts, [*starts[1:], len(rows)], strict=True):
-        row = {name: values[rows[first]] for name, values in columns.items()}
-        kinds = {kind for i in rows[first:end] for kind in columns["subtypes"][i]}
-        studies.append(
-            StudyInfo(
-                key=row["study_key"],
-                patient_id=row["patient_id"],
-                source=row["source"],
-                label=row["study_label"],
-                manufacturer=row["manufacturer"],
-                model=row["model"],
-                kernel=row["kernel"],
-                lesion_volume_ml=row["lesion_volume_ml"],
-                subtypes=tuple(sorted(kinds)),
-            )
+    starts = _study_starts(rows)
+    subtypes = rows["subtypes"].to_pylist()
+    studies = tuple(
+        StudyInfo(
+            key=row["study_key"],
+            patient_id=row["patient_id"],
+            source=row["source"],
+            label=row["study_label"],
+            manufacturer=row["manufacturer"],
+            model=row["model"],
+            kernel=row["kernel"],
+            lesion_volume_ml=row["lesion_volume_ml"],
+            subtypes=tuple(sorted({kind for kinds in subtypes[first:end] for kind in kinds})),
         )
+        for row, first, end in zip(rows.take(starts[:-1]).to_pylist(), starts[:-1], starts[1:], strict=True)
+    )
     return PreparedSet(
-        studies=tuple(studies),
-        study_of_slice=np.cumsum(numbers) - 1,
-        labels=np.asarray([columns["label"][i] for i in rows], np.int64),
-        lesion_area_mm2=np.asarray([columns["lesion_area_mm2"][i] for i in rows], np.float32),
-        mask_known=np.asarray([columns["mask_known"][i] for i in rows], np.bool_),
-        position_mm=np.asarray([columns["position_mm"][i] for i in rows], np.float64),
-        seen=np.asarray([columns["seen"][i] for i in rows], np.bool_),
+        studies=studies,
+        study_of_slice=np.repeat(np.arange(len(studies)), np.diff(starts)),
+        labels=rows["label"].to_numpy().astype(np.int64),
+        # A missing area becomes nan.
+        lesion_area_mm2=rows["lesion_area_mm2"].to_numpy().astype(np.float32),
+        mask_known=rows["mask_known"].to_numpy().astype(np.bool_),
+        position_mm=rows["position_mm"].to_numpy().astype(np.float64),
+        seen=rows["seen"].to_numpy().astype(np.bool_),
         shards=shards,
-        place=place[np.asarray(rows, np.int64)],
+        place=place,
     )
