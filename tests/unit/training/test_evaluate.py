@@ -23,6 +23,12 @@ def test_temperature_softens_overconfident_logits() -> None:
     assert np.allclose(calibrated(logits, temperature).sum(axis=1), 1.0)
 
 
+def test_flawless_validation_does_not_make_every_answer_certain() -> None:
+    labels = np.arange(90) % 3
+    logits = torch.from_numpy(np.eye(3)[labels] * 9.0)
+    assert calibrated(logits, fit_temperature(logits, labels)).max() < 0.98
+
+
 def test_the_lower_threshold_keeps_the_target_sensitivity() -> None:
     rng = np.random.default_rng(1)
     probability = np.concatenate([rng.beta(5, 2, 400), rng.beta(1, 12, 800)])
