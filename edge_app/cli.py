@@ -97,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
     cases.add_argument("--data", type=Path, required=True, metavar="DIR")
     cases.add_argument("--json", action="store_true", help="print one JSON object")
 
+    report = command("report", _report, "write all objects of a study's latest result as files")
+    report.add_argument("study_uid", metavar="STUDY_UID")
+    store = report.add_mutually_exclusive_group(required=True)
+    store.add_argument("--config", type=Path, metavar="FILE", help="settings (TOML)")
+    store.add_argument("--data", type=Path, metavar="DIR", help="the store's folder, with default settings")
+    report.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files")
+
     doctor = command("doctor", _doctor, "check whether this machine is fit for duty")
     doctor.add_argument("--config", type=Path, metavar="FILE")
     doctor.add_argument("--data", type=Path, metavar="DIR")
@@ -238,6 +245,14 @@ def _cases(arguments: argparse.Namespace) -> int:
         raise StoreError(f"no store at {arguments.data}", remedy="Give the folder that `msu serve --data` was given.")
     with Ledger(paths, "cases") as ledger:
         print_studies(list_cases(ledger), as_json=arguments.json)
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from edge_app.processes.report import write_report
+
+    for path in write_report(_settings(arguments), arguments.study_uid, arguments.out):
+        print(path)
     return 0
 
 

@@ -44,6 +44,8 @@ IMAGE_FILE = "image.onnx"
 PATIENT_FILE = "patient.onnx"
 MODEL_CARD_FILE = "MODEL_CARD.md"
 
+_RATES = ("sensitivity", "specificity")
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -124,7 +126,9 @@ class Manifest(_Part):
     training: dict[str, object]
     """Summary of the training data: sources, studies per class, split, scanners."""
     evaluation: dict[str, object]
-    """Summary of the evaluation: what, on which data, with n and confidence intervals."""
+    """Summary of the evaluation: what, on which data, with n and confidence intervals. Fixed keys, read by
+    `performance`: ``test.per_class.{hemorrhage,ischemic}.{sensitivity,specificity}.{value,n,ci95}``, by the decision
+    rule at `operating_points`, INDETERMINATE counted as not suspected. All else is for people."""
     files: dict[str, str]
     """SHA-256 of every other file in the bundle, by its relative name."""
 
@@ -137,6 +141,19 @@ class Manifest(_Part):
         if missing:
             raise ValueError(f"missing: {', '.join(missing)}")
         return self
+
+    def performance(self, label: str) -> tuple[float, float] | None:
+        """Return (sensitivity, specificity) per case on the test studies, or None where that was not measured."""
+        rates: object = self.evaluation
+        for key in ("test", "per_class", label):
+            rates = rates.get(key) if isinstance(rates, dict) else None
+        if not isinstance(rates, dict):
+            return None
+        values = [rate.get("value") if isinstance(rate, dict) else None for rate in map(rates.get, _RATES)]
+        sensitivity, specificity = values
+        if not isinstance(sensitivity, int | float) or not isinstance(specificity, int | float):
+            return None
+        return float(sensitivity), float(specificity)
 
     def to_bytes(self) -> bytes:
         """Return the manifest as it is written to disk."""

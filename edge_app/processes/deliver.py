@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from edge_app.core.clock import monotonic_s
 from edge_app.core.config import Settings
-from edge_app.core.errors import BundleError, StoreError
+from edge_app.core.errors import StoreError
 from edge_app.core.logs import get_logger
-from edge_app.core.types import ModelIdentity
 from edge_app.delivery.dimse import Destination, Link
 from edge_app.delivery.items import Item, item_of_file
 from edge_app.delivery.queue import DeliveryQueue
-from edge_app.inference.bundle import Bundle, load_bundle
-from edge_app.reports import ModelFacts, write_reports
+from edge_app.processes.facts import FactsOfModels
+from edge_app.reports import write_reports
 from edge_app.store import outbox
 from edge_app.store.ledger import Ledger
 from edge_app.store.outbox import OutboxRow
@@ -53,7 +51,7 @@ class _Loop:
         self._stop = stop
         self._beat_at_s = self._forgotten_at_s = float("-inf")
         self._analysis = settings.analysis
-        self._bundle: Bundle | None = None
+        self._facts = FactsOfModels(settings.analysis)
         delivery = settings.delivery
 
         def connect(items: Sequence[Item]) -> Link:
@@ -84,25 +82,10 @@ class _Loop:
             result,
             self._ledger,
             self._ledger.paths,
-            facts=self._facts(result.model),
+            facts=self._facts.of(result.model),
             unvalidated_ischaemia=self._analysis.ischaemia_output == "research",
         )
         return [item_of_file(path) for path in files]
-
-    def _facts(self, model: ModelIdentity | None) -> ModelFacts | None:
-        """Return the operating points of the model that answered, if that bundle is still the one configured."""
-        if model is None:
-            return None
-        if self._bundle is None or self._bundle.sha256 != model.sha256:
-            try:
-                self._bundle = load_bundle(Path(self._analysis.bundle) if self._analysis.bundle else None)
-            except BundleError as error:
-                _log.event(407, "operating points left out of the reports", problem=error.message)
-                return None
-        if self._bundle.sha256 != model.sha256:
-            return None
-        points = self._bundle.manifest.operating_points
-        return ModelFacts({label: (point.t_lo, point.t_hi) for label, point in points.items()})
 
     def _go_on(self) -> bool:
         """Give a sign of life when it is time; called by this loop alone, also while a network call runs."""

@@ -42,6 +42,7 @@ _NAMESPACE = uuid.UUID("6d1c3b52-30f4-5c1e-9a7e-5a1f7e0c9d42")
 class Kind(Enum):
     """One series per kind; the value is (file name, SeriesNumber, SeriesDescription)."""
 
+    MESSAGE = ("msg", 9000, "AI result message")
     SR = ("sr", 9001, "AI result")
     KEY_OBJECTS = ("ko", 9002, "AI key slices")
     PAGE = ("sc", 9003, "AI result page")
@@ -65,9 +66,14 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What the bundle's manifest says of the model that answered: (t_lo, t_hi) for each finding."""
+    """What the bundle's manifest says of the model that answered, for each finding.
+
+    `operating_points` are (t_lo, t_hi); `performance` is (sensitivity, specificity) per case at that operating point,
+    missing where the manifest has no test of it.
+    """
 
     operating_points: Mapping[str, tuple[float, float]]
+    performance: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

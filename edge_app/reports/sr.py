@@ -31,9 +31,9 @@ from edge_app.reports.words import AID, SYNTHETIC, headline, lines
 
 __all__ = ["make_sr"]
 
-# Not in pydicom's dictionary; SNOMED CT qualifier values and disorder. "Present" and "Absent" (CID 240) would say more
-# than this program may (SCREEN.md R02, R03).
-_SUSPECTED = CodedConcept("415684004", "SCT", "Suspected")
+# "Present" and "Absent" (CID 240) would say more than this program may (SCREEN.md R02, R03). The second and third are
+# SNOMED CT concepts that pydicom's dictionary does not hold.
+_SUSPECTED = codes.SCT.Suspected
 _NOT_DETECTED = CodedConcept("260415000", "SCT", "Not detected")
 _ISCHAEMIC_STROKE = CodedConcept("422504002", "SCT", "Ischaemic stroke")
 _HAEMORRHAGE = CodedConcept("1386000", "SCT", "Intracranial haemorrhage")
@@ -138,6 +138,7 @@ def _finding(
             for row in result.slices
             if label in row.probabilities and row.sop_uid in by_uid
         ]
+        measurements += _performance(report, label)
     key_images = [
         SourceImageForMeasurementGroup(str(source.SOPClassUID), str(source.SOPInstanceUID))
         for source in report.key_sources()
@@ -152,6 +153,18 @@ def _finding(
         qualitative_evaluations=[QualitativeEvaluation(codes.DCM.PresenceOfProperty, value)],
         source_images=key_images or None,
     )
+
+
+def _performance(report: ReportInput, label: str) -> list[Measurement]:
+    """Return how often the model was right on its test cases at this operating point (CID 6048)."""
+    known = report.facts.performance.get(label) if report.facts else None
+    if known is None:
+        return []
+    names = (codes.DCM.CaseSensitivity, codes.DCM.CaseSpecificity)
+    return [
+        Measurement(name=name, value=round(100 * rate, 1), unit=codes.UCUM.Percent)
+        for name, rate in zip(names, known, strict=True)
+    ]
 
 
 def _probability(probability: float, source: Dataset | None = None) -> Measurement:

@@ -17,17 +17,19 @@ from edge_app.core.logs import get_logger, short
 from edge_app.core.types import SliceImage, StudyResult
 from edge_app.reports.header import Kind, ModelFacts, ReportInput
 from edge_app.reports.key_objects import make_key_objects
+from edge_app.reports.message import make_message
 from edge_app.reports.presentation_state import make_presentation_state
 from edge_app.reports.secondary_capture import make_page
 from edge_app.reports.sr import make_sr
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths, fsync_folder, uid_hash, write_atomically
 
-__all__ = ["make_reports", "write_reports"]
+__all__ = ["make_reports", "report_files", "write_reports"]
 
 _log = get_logger(__name__)
 
 _MAKERS: dict[Kind, Callable[[ReportInput], Dataset | None]] = {
+    Kind.MESSAGE: make_message,
     Kind.SR: make_sr,
     Kind.KEY_OBJECTS: make_key_objects,
     Kind.PRESENTATION: make_presentation_state,
@@ -104,18 +106,10 @@ def write_reports(
     HeaderError
         If no object can be made.
     """
-    folder = paths.root / "results" / uid_hash(result.study_uid) / f"r{result.revision}"
+    folder = _folder(paths, result)
     complete = folder / "complete"
     if not complete.exists():
-        sources = _headers(ledger, paths, result.study_uid)
-        made = make_reports(
-            result,
-            sources,
-            created=_created(ledger, result),
-            facts=facts,
-            unvalidated_ischaemia=unvalidated_ischaemia,
-            pictures=_pictures(ledger, paths, result),
-        )
+        made = _make(result, ledger, paths, facts, unvalidated_ischaemia)
         for kind in {Kind.SR, Kind.PAGE} - set(made):
             ledger.audit("report_missing", {"study_uid": result.study_uid, "kind": kind.file_name})
         for level in (folder.parent, folder):
@@ -125,6 +119,45 @@ def write_reports(
             write_atomically(folder / f"{kind.file_name}.dcm", _encoded(ds))
         write_atomically(complete, b"")
     return [path for kind in _MAKERS if (path := folder / f"{kind.file_name}.dcm").exists()]
+
+
+def report_files(
+    result: StudyResult,
+    ledger: Ledger,
+    paths: StorePaths,
+    *,
+    facts: ModelFacts | None = None,
+    unvalidated_ischaemia: bool = True,
+) -> dict[str, bytes]:
+    """Return the objects of a stored result by file name: those in the store, or else made now and kept nowhere.
+
+    Raises
+    ------
+    HeaderError
+        If no object can be made.
+    """
+    folder = _folder(paths, result)
+    if (folder / "complete").exists():
+        return {path.name: path.read_bytes() for path in sorted(folder.glob("*.dcm"))}
+    made = _make(result, ledger, paths, facts, unvalidated_ischaemia)
+    return {f"{kind.file_name}.dcm": _encoded(ds) for kind, ds in made.items()}
+
+
+def _folder(paths: StorePaths, result: StudyResult) -> Path:
+    return paths.root / "results" / uid_hash(result.study_uid) / f"r{result.revision}"
+
+
+def _make(
+    result: StudyResult, ledger: Ledger, paths: StorePaths, facts: ModelFacts | None, unvalidated_ischaemia: bool
+) -> dict[Kind, Dataset]:
+    return make_reports(
+        result,
+        _headers(ledger, paths, result.study_uid),
+        created=_created(ledger, result),
+        facts=facts,
+        unvalidated_ischaemia=unvalidated_ischaemia,
+        pictures=_pictures(ledger, paths, result),
+    )
 
 
 def _encoded(ds: Dataset) -> bytes:

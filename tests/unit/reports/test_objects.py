@@ -11,12 +11,14 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.sr._concepts_dict import concepts
 
 from edge_app.core.errors import HeaderError
-from edge_app.reports import Kind, make_reports
+from edge_app.reports import Kind, ModelFacts, make_reports
 from edge_app.reports.header import ReportInput, derived_uid
+from edge_app.reports.words import headline
 from tests.stored_studies import ct_slice, ct_uid, study_result
-from tests.unit.reports.conftest import CREATED, RESULTS, make_input
+from tests.unit.reports.conftest import CREATED, FACTS, RESULTS, make_input
 
 BANNED = re.compile(r"\b(negative|normal|clear|safe|ruled?|diagnos\w*|treat\w*|lyse\w*|tpa)\b", re.IGNORECASE)
 
@@ -85,10 +87,11 @@ def test_a_synthetic_model_is_named_in_every_object() -> None:
 
 @pytest.mark.requirement("R75")
 def test_every_report_says_that_nobody_reviewed_it(report: ReportInput) -> None:
-    sr = made(report)[Kind.SR]
-    assert (sr.PreliminaryFlag, sr.VerificationFlag) == ("PRELIMINARY", "UNVERIFIED")
-    assert "AI triage aid, not reviewed" in all_text(sr)
-    assert "UNCONFIRMED" in all_text(sr)
+    for kind in (Kind.MESSAGE, Kind.SR):
+        sr = made(report)[kind]
+        assert (sr.PreliminaryFlag, sr.VerificationFlag) == ("PRELIMINARY", "UNVERIFIED")
+        assert "AI triage aid, not reviewed" in all_text(sr)
+        assert "UNCONFIRMED" in all_text(sr)
 
 
 @pytest.mark.requirement("R03")
@@ -139,6 +142,41 @@ def test_the_algorithm_and_its_operating_point_are_named() -> None:
     assert "bundle sha256 9f3c" in text
 
 
+def test_the_tested_sensitivity_and_specificity_stand_beside_the_finding() -> None:
+    facts = ModelFacts(FACTS.operating_points, {"hemorrhage": (0.956, 0.9)})
+    sr = made(make_input(study_result(), facts=facts))[Kind.SR]
+    haemorrhage, ischaemia = hd.sr.Comprehensive3DSR.from_dataset(sr).content.get_image_measurement_groups()
+    values = {m.name.meaning: (m.value, m.unit.value) for m in haemorrhage.get_measurements()}
+    assert values["Case Sensitivity"] == (95.6, "%")
+    assert values["Case Specificity"] == (90.0, "%")
+    assert "Case Sensitivity" not in {m.name.meaning for m in ischaemia.get_measurements()}
+
+
+NOT_IN_THE_DICTIONARY = {("260415000", "SCT"), ("422504002", "SCT"), ("en", "RFC5646"), ("en-US", "RFC5646")}
+"""SNOMED CT "Not detected" and "Ischaemic stroke"; language tags are no codes of a dictionary."""
+
+REWORDED = {"1386000", "%"}
+"""Same concept, other words: UK spelling, and "Percent" as highdicom writes it."""
+
+
+def test_every_code_is_in_the_dictionary_with_this_meaning(report: ReportInput) -> None:
+    seen = {
+        (item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning)
+        for ds in made(report).values()
+        for element in ds.iterall()
+        if element.VR == "SQ"
+        for item in element.value
+        if "CodeValue" in item
+    }
+    assert len(seen) > 5
+    for value, scheme, meaning in seen:
+        entries = concepts.get(scheme, {}).values()
+        known = {m.split(" (")[0] for entry in entries for v, (m, _) in entry.items() if v == value}
+        if (value, scheme) not in NOT_IN_THE_DICTIONARY:
+            assert known, (value, scheme, meaning)
+            assert meaning.split(" (")[0] in known or value in REWORDED, (value, scheme, meaning, known)
+
+
 @pytest.mark.requirement("R78")
 def test_a_revision_names_the_report_it_supersedes() -> None:
     first = made(make_input(study_result()))[Kind.SR]
@@ -162,6 +200,11 @@ def test_key_objects_are_the_key_slices_most_suspicious_first() -> None:
 def test_images_refused_for_their_quality_are_marked_so_and_others_are_not() -> None:
     refused = made(make_input(RESULTS["refused"]))[Kind.KEY_OBJECTS]
     assert refused.ConceptNameCodeSequence[0].CodeMeaning == "Quality Issue"
+    assert [
+        item.ConceptCodeSequence[0].CodeMeaning
+        for item in refused.ContentSequence
+        if item.ConceptNameCodeSequence[0].CodeMeaning == "Document Title Modifier"
+    ] == ["No image", "Positioning"]
     assert Kind.KEY_OBJECTS not in made(make_input(RESULTS["failed"]))
 
 
@@ -228,8 +271,8 @@ def test_key_slices_come_with_the_brain_window_and_say_who_chose_them() -> None:
 @pytest.mark.skipif(shutil.which("dsrdump") is None, reason="dcmtk is not installed")
 def test_dsrdump_reads_the_report(report: ReportInput, tmp_path: Path) -> None:
     path = tmp_path / "sr.dcm"
-    made(report)[Kind.SR].save_as(path, enforce_file_format=True)
-    said = subprocess.run(["dsrdump", "+Pl", str(path)], capture_output=True, text=True, check=True).stdout
-    assert "PRELIMINARY" in said
-    assert "UNVERIFIED" in said
-    assert "AI haemorrhage" in said
+    for kind, words in ((Kind.SR, "AI haemorrhage"), (Kind.MESSAGE, headline(report.result))):
+        made(report)[kind].save_as(path, enforce_file_format=True)
+        said = subprocess.run(["dsrdump", "+Pl", str(path)], capture_output=True, text=True, check=True)
+        assert not [line for line in said.stderr.splitlines() if line.startswith(("E:", "F:"))]
+        assert all(word in said.stdout for word in ("PRELIMINARY", "UNVERIFIED", words))

@@ -6,7 +6,7 @@ import pytest
 from pydicom import dcmread
 
 from edge_app.core.errors import HeaderError
-from edge_app.reports import write_reports
+from edge_app.reports import report_files, write_reports
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
 from tests.stored_studies import add_ct_study, study_result
@@ -23,7 +23,7 @@ def test_objects_are_written_once_and_found_again(paths: StorePaths) -> None:
         stored = ledger.add_result(study_result(), last_instance_id=6)
         files = write_reports(stored, ledger, paths)
         before = [path.stat().st_mtime_ns for path in files]
-        assert [path.name for path in files] == ["sr.dcm", "ko.dcm", "pr.dcm", "sc.dcm"]
+        assert [path.name for path in files] == ["msg.dcm", "sr.dcm", "ko.dcm", "pr.dcm", "sc.dcm"]
         assert write_reports(stored, ledger, paths) == files
         assert [path.stat().st_mtime_ns for path in files] == before
 
@@ -46,7 +46,7 @@ def test_each_revision_has_its_own_files(paths: StorePaths) -> None:
         for _ in range(2):
             stored = ledger.add_result(study_result(), last_instance_id=6)
             uids |= {dcmread(path).SOPInstanceUID for path in write_reports(stored, ledger, paths)}
-        assert len(uids) == 8
+        assert len(uids) == 10
 
 
 def test_a_result_without_its_images_cannot_be_reported(paths: StorePaths) -> None:
@@ -54,3 +54,13 @@ def test_a_result_without_its_images_cannot_be_reported(paths: StorePaths) -> No
         stored = ledger.add_result(study_result(), last_instance_id=6)
         with pytest.raises(HeaderError):
             write_reports(stored, ledger, paths)
+
+
+def test_files_of_a_report_are_those_that_are_sent_and_asking_for_them_leaves_no_trace(paths: StorePaths) -> None:
+    with Ledger(paths, "test") as ledger:
+        add_ct_study(ledger)
+        stored = ledger.add_result(study_result(), last_instance_id=6)
+        asked = report_files(stored, ledger, paths)
+        assert not list((paths.root / "results").rglob("*.dcm"))
+        assert {path.name: path.read_bytes() for path in write_reports(stored, ledger, paths)} == asked
+        assert report_files(stored, ledger, paths) == asked
