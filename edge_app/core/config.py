@@ -66,6 +66,8 @@ class AnalysisSettings(_Section):
 
     bundle: str = ""
     """Folder or zip of the model bundle; empty for the SYNTHETIC demo bundle that the package ships."""
+    engines: str = ""
+    """Folder of the TensorRT engines (`msu engine build`); empty: beside the bundle."""
     threads: int = Field(0, ge=0, le=64)
     """Threads of the CPU backend; 0 leaves it to the machine."""
     ischaemia_output: Literal["off", "research", "on"] = "research"

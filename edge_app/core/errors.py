@@ -18,6 +18,7 @@
     ├── ProcessError           E-600  a process did not start, or died
     ├── TrainingError          E-700  a data set or training run that cannot go on (workshop only)
     └── ExportError            E-800  a network that does not survive its way to ONNX (workshop only)
+        └── EngineError        E-810  a TensorRT engine that cannot be built, or that no gate accepts
 
 Codes of *refusals* (no AI result because of the images) are `Q-xx`; they are reasons, not errors, and live in
 `edge_app.core.reasons`.
@@ -30,6 +31,7 @@ __all__ = [
     "BundleError",
     "ConfigError",
     "DiskFullError",
+    "EngineError",
     "ExportError",
     "HeaderError",
     "InputError",
@@ -165,3 +167,9 @@ class ExportError(MsuError):
 
     code = "E-800"
     exit_code = 8
+
+
+class EngineError(ExportError):
+    """A TensorRT engine that cannot be built on this device, or that the accuracy gate refuses."""
+
+    code = "E-810"

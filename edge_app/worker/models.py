@@ -13,9 +13,9 @@ from edge_app.core.config import AnalysisSettings
 from edge_app.core.errors import BundleError
 from edge_app.core.types import ModelIdentity
 from edge_app.inference.bundle import Bundle, load_bundle
-from edge_app.inference.manifest import IMAGE_FILE, PATIENT_FILE, Manifest
+from edge_app.inference.manifest import Manifest
 from edge_app.inference.predict import ImagePredictor, PatientPredictor
-from edge_app.inference.select import open_network
+from edge_app.inference.select import Choice, open_bundle_network
 from edge_app.preprocessing import PROFILES, Profile, profile_hash
 
 __all__ = ["Models", "load_models", "open_models"]
@@ -31,6 +31,8 @@ class Models:
     image: ImagePredictor
     patient: PatientPredictor
     backend_name: str
+    remarks: tuple[str, ...]
+    """What is said with every result of these models: which engine does not run, and why."""
     _resources: ExitStack
 
     def __enter__(self) -> Models:
@@ -44,8 +46,8 @@ class Models:
         self._resources.close()
 
 
-def open_models(bundle: Bundle, *, threads: int) -> Models:
-    """Open both networks of a bundle.
+def open_models(bundle: Bundle, *, threads: int, engines: Path | None = None) -> Models:
+    """Open both networks of a bundle, on TensorRT where a proven engine is there (`edge_app.inference.select`).
 
     Raises
     ------
@@ -61,15 +63,18 @@ def open_models(bundle: Bundle, *, threads: int) -> Models:
     if (own := profile_hash(profile)) != wanted.sha256:
         raise _refusal(bundle, "sha256", f"{wanted.sha256} is not this program's {own} for '{wanted.profile}'")
     with ExitStack() as resources:
-        image = resources.enter_context(open_network(bundle.read(IMAGE_FILE), threads=threads))
-        patient = resources.enter_context(open_network(bundle.read(PATIENT_FILE), threads=threads))
+        image = open_bundle_network(bundle, "image", threads=threads, engines=engines)
+        resources.enter_context(image.backend)
+        patient = open_bundle_network(bundle, "patient", threads=threads, engines=engines)
+        resources.enter_context(patient.backend)
         return Models(
             identity=bundle.identity,
             manifest=bundle.manifest,
             profile=profile,
-            image=ImagePredictor(image, bundle.manifest),
-            patient=PatientPredictor(patient, bundle.manifest),
-            backend_name=image.name,
+            image=ImagePredictor(image.backend, bundle.manifest),
+            patient=PatientPredictor(patient.backend, bundle.manifest),
+            backend_name=image.backend.name,
+            remarks=_remarks(image, patient),
             _resources=resources.pop_all(),
         )
 
@@ -77,7 +82,13 @@ def open_models(bundle: Bundle, *, threads: int) -> Models:
 def load_models(settings: AnalysisSettings) -> Models:
     """Open the bundle that the settings name; see `load_bundle` and `open_models` for what is raised."""
     bundle = load_bundle(Path(settings.bundle) if settings.bundle else None)
-    return open_models(bundle, threads=settings.threads)
+    engines = Path(settings.engines) if settings.engines else None
+    return open_models(bundle, threads=settings.threads, engines=engines)
+
+
+def _remarks(image: Choice, patient: Choice) -> tuple[str, ...]:
+    why = [choice.fallback for choice in (image, patient) if choice.fallback]
+    return (f"runs on the CPU, not on a TensorRT engine: {why[0]} (msu engine build)",) if why else ()
 
 
 def _refusal(bundle: Bundle, field: str, what: str) -> BundleError:

@@ -29,6 +29,7 @@ def start_result(
 ) -> StudyResult:
     """Return the result as far as it is known before the patient network: final if there are reasons against one."""
     others = len(selection.refused)
+    chosen = (f"chosen of {others + 1} series: {selection.why}",) if others and selection.chosen else ()
     return StudyResult(
         study_uid=study_uid,
         patient_id=shown.headers[0].patient_id if shown else "",
@@ -41,7 +42,7 @@ def start_result(
         model=models.identity if models else None,
         backend=models.backend_name if models else None,
         timings_ms={},
-        quality=(f"chosen of {others + 1} series: {selection.why}",) if others and selection.chosen else (),
+        quality=(*chosen, *(models.remarks if models else ())),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 
 import numpy as np
@@ -11,7 +12,12 @@ import pytest
 from edge_app.core.errors import BackendError
 from edge_app.inference.backend import Array, Backend, TensorSpec, check_arrays
 from edge_app.inference.onnx_backend import OnnxBackend
+from edge_app.inference.tensorrt_backend import TensorRtBackend
+from export.engine.api.surface import recorded_versions
 from tests.bundles import FEATURES, image_network, patient_network
+from tests.fake_pycuda import FakeGpu, fake_pycuda
+from tests.fake_tensorrt import fake_tensorrt
+from tests.fake_tensorrt_behaviour import plan_of
 
 
 class FakeBackend:
@@ -41,10 +47,38 @@ class FakeBackend:
     ) -> None: ...
 
 
+def tensorrt_on_a_fake(version: str) -> Callable[[], Backend]:
+    """Open the TensorRT backend over the names of a real version: no GPU, so nothing is proven of engines."""
+
+    def make() -> Backend:
+        sys.modules["tensorrt"] = fake_tensorrt(version, GPU)
+        shapes = [
+            (1, 3, 224, 224),
+            (1, 3, 224, 224),
+            (4, 3, 224, 224),
+        ]  # parts of two: a batch of three needs both slots
+        plan = plan_of(image_network(), version, {"image": shapes})
+        return TensorRtBackend(plan, FakeBackend.inputs, FakeBackend.outputs)
+
+    return make
+
+
+GPU = FakeGpu()
+
 BACKENDS: dict[str, Callable[[], Backend]] = {
     "fake": FakeBackend,
     "onnxruntime": lambda: OnnxBackend(image_network(), threads=1),
+    **{f"tensorrt-{version}-fake": tensorrt_on_a_fake(version) for version in recorded_versions()},
 }
+
+
+@pytest.fixture(autouse=True)
+def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, module in fake_pycuda(GPU).items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    yield
+    assert GPU.clean
 
 
 @pytest.fixture
