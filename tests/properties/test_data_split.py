@@ -14,9 +14,10 @@ from training.data.sampling import sample_balanced
 from training.data.split import Split, split_patients
 
 SIDEWAYS = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+LOOKS = ["", *(random.Random(n).randbytes(128).hex() for n in range(60))]
 
 
-def study(number: int, patient: int, label: int, pixels: list[int]) -> IndexedStudy:
+def study(number: int, patient: int, label: int, look: int, pixels: list[int]) -> IndexedStudy:
     slices = tuple(
         IndexedSlice(
             sop_uid=f"{number}.{k}",
@@ -52,16 +53,17 @@ def study(number: int, patient: int, label: int, pixels: list[int]) -> IndexedSt
         lesion_volume_ml=None,
         stack_hash=upwards,
         reversed_stack_hash=downwards,
+        fingerprint=LOOKS[look],
         mask_turn=0,
         slices=slices,
     )
 
 
 def described() -> st.SearchStrategy[list[IndexedStudy]]:
-    one = st.tuples(st.integers(0, 30), st.integers(0, 2), st.lists(st.integers(0, 200), min_size=1, max_size=4))
-    return st.lists(one, min_size=3, max_size=40).map(
-        lambda rows: [study(n, patient, label, pixels) for n, (patient, label, pixels) in enumerate(rows)]
+    one = st.tuples(
+        st.integers(0, 30), st.integers(0, 2), st.integers(0, 60), st.lists(st.integers(0, 200), min_size=1, max_size=4)
     )
+    return st.lists(one, min_size=3, max_size=40).map(lambda rows: [study(n, *row) for n, row in enumerate(rows)])
 
 
 def attempt(studies: list[IndexedStudy], seed: int) -> Split | str:

@@ -22,7 +22,7 @@ from training.data.pictures import Match, match_pictures, picture_files, read_pi
 from training.data.records import IndexedStudy, Reject, Truth
 from training.data.studies import build_study, choose_series
 
-__all__ = ["IMAGES", "MASKS", "MASK_KINDS", "SOURCE", "read_aisd"]
+__all__ = ["IMAGES", "MASKS", "MASK_KINDS", "SOURCE", "find_patients", "read_aisd"]
 
 SOURCE = "aisd"
 IMAGES = "image"
@@ -34,6 +34,26 @@ Found = tuple[list[IndexedStudy], list[Reject]]
 
 def read_aisd(root: Path, workers: Workers) -> Found:
     """Read the data set under `root`.
+
+    Raises
+    ------
+    TrainingError
+        If a part of the layout is missing.
+    """
+    patients = find_patients(root)
+    studies: list[IndexedStudy] = []
+    rejects: list[Reject] = []
+    tasks = [(root, patient, folders) for patient, folders in sorted(patients.items())]
+    for found, left_out in workers.run(_read_patient, tasks, title="aisd patients"):
+        studies += found
+        rejects += left_out
+    missing = sorted({folder.name for folder in (root / MASKS).iterdir() if folder.is_dir()} - set(patients))
+    rejects += [Reject(SOURCE, f"{MASKS}/{name}", "missing", "masks, but no DICOM folder") for name in missing]
+    return sorted(studies, key=lambda study: study.key), rejects
+
+
+def find_patients(root: Path) -> dict[str, list[Path]]:
+    """Return the DICOM folders of each patient, in all archives.
 
     Raises
     ------
@@ -56,15 +76,7 @@ def read_aisd(root: Path, workers: Workers) -> Found:
                 remedy="Unpack AISD's dicom-0..3.tar.gz, image.zip and mask.zip side by side; image.zip tells which "
                 "slice a mask belongs to.",
             )
-    studies: list[IndexedStudy] = []
-    rejects: list[Reject] = []
-    tasks = [(root, patient, folders) for patient, folders in sorted(patients.items())]
-    for found, left_out in workers.run(_read_patient, tasks, title="aisd patients"):
-        studies += found
-        rejects += left_out
-    missing = sorted({folder.name for folder in (root / MASKS).iterdir() if folder.is_dir()} - set(patients))
-    rejects += [Reject(SOURCE, f"{MASKS}/{name}", "missing", "masks, but no DICOM folder") for name in missing]
-    return sorted(studies, key=lambda study: study.key), rejects
+    return dict(patients)
 
 
 def _read_patient(task: tuple[Path, str, list[Path]]) -> Found:

@@ -20,6 +20,7 @@ from edge_app.core.types import SliceHeader, SliceImage
 from edge_app.series.headers import MAX_FILE_BYTES, PYDICOM_ERRORS, quiet_pydicom, read_header
 from edge_app.series.pixels import decode_slice
 from edge_app.series.selection import CT_IMAGE_STORAGE
+from training.data.lookalikes import slice_fingerprint
 from training.data.records import Reject
 
 __all__ = ["FileFacts", "dicom_files", "examine", "load_header", "load_image"]
@@ -42,6 +43,8 @@ class FileFacts:
     """Relative to the source's root."""
     header: SliceHeader
     pixel_hash: str
+    fingerprint: str
+    """How the slice looks (`training.data.lookalikes`)."""
 
 
 def dicom_files(folder: Path) -> list[Path]:
@@ -69,7 +72,7 @@ def examine(root: Path, path: Path, source: str) -> FileFacts | Reject:
         image = decode_slice(ds, header)
     except InputError as error:
         return Reject(source, name, "unreadable", error.message)
-    return FileFacts(name, header, _pixel_hash(image))
+    return FileFacts(name, header, _pixel_hash(image), slice_fingerprint(image.hu))
 
 
 def load_image(path: Path) -> SliceImage:

@@ -47,6 +47,7 @@ _SCHEMA = pa.schema(
         ("lesion_volume_ml", pa.float64()),
         ("stack_hash", pa.string()),
         ("reversed_stack_hash", pa.string()),
+        ("fingerprint", pa.string()),
         ("mask_turn", pa.int8()),
         ("sop_uid", pa.string()),
         ("path", pa.string()),

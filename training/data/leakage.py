@@ -13,13 +13,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge_app.core.errors import TrainingError
+from training.data.lookalikes import near_pairs
 from training.data.records import IndexedStudy
 from training.data.split import Split
 
 __all__ = ["LeakageError", "Member", "Offender", "check_no_leak", "find_leaks", "members"]
 
-KINDS = ("patient", "study", "series", "instance", "pixels", "stack")
-"""What is compared, gravest first; a stack counts as the same when it is turned upside down."""
+KINDS = ("patient", "study", "series", "instance", "pixels", "stack", "look")
+"""What is compared, gravest first; stack and look count as the same upside down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Member:
     """"" for slices without content, which any patient may share."""
     stack_hash: str
     reversed_stack_hash: str
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ def members(studies: Iterable[IndexedStudy], split: Split) -> list[Member]:
             pixel_hashes=tuple(s.pixel_hash for s in study.slices),
             stack_hash=study.stack_hash,
             reversed_stack_hash=study.reversed_stack_hash,
+            fingerprint=study.fingerprint,
         )
         for study in studies
         if study.key in split.sides
@@ -89,7 +92,11 @@ def members(studies: Iterable[IndexedStudy], split: Split) -> list[Member]:
 def find_leaks(listed: Iterable[Member]) -> tuple[Offender, ...]:
     """Return everything that stands on more than one side, in a fixed order."""
     seen: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
-    for member in listed:
+    every = list(listed)
+    for i, j in near_pairs([member.fingerprint for member in every], [member.side for member in every]):
+        places = {(every[i].side, every[i].key), (every[j].side, every[j].key)}
+        seen["look", f"of {every[i].key}"] |= places
+    for member in every:
         place = (member.side, member.key)
         seen["patient", member.patient_id].add(place)
         seen["study", member.study_uid].add(place)

@@ -175,6 +175,7 @@ def _members(rows: pa.Table) -> list[Member]:
             pixel_hashes=tuple(pixel_hashes[first:end]),
             stack_hash=row["stack_hash"],
             reversed_stack_hash=row["reversed_stack_hash"],
+            fingerprint=row["fingerprint"],
         )
         for row, first, end in zip(firsts, starts[:-1], starts[1:], strict=True)
     ]

@@ -80,6 +80,8 @@ class IndexedStudy:
     """Over the slices' pixel hashes from foot to head."""
     reversed_stack_hash: str
     """The same from head to foot: the hash this study would have with its z axis turned round."""
+    fingerprint: str
+    """How it looks, for finding copies of which no pixel is equal (`training.data.lookalikes`)."""
     mask_turn: int
     """How masks lie to the slices in standard orientation, 0–7 (`training.data.pictures`)."""
     slices: tuple[IndexedSlice, ...]

@@ -1,7 +1,7 @@
 """Which studies train, which choose, which judge: decided by patient, before anything is augmented or copied.
 
-Whoever shares a patient, an instance or a slice's pixels goes to one side together; such groups are dealt out within
-each mix of source and class, so that every split sees each of them in its share.
+Studies that share a patient, an instance or a slice's pixels, or that look alike, go to one side together; such groups
+are dealt out within each mix of source and class, so that every split sees each of them in its share.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from edge_app.core.errors import TrainingError
 from edge_app.core.types import CLASSES
 from training.data.atomic import replacing
+from training.data.lookalikes import near_pairs
 from training.data.records import IndexedStudy
 from training.data.sampling import drawn_order
 
@@ -125,6 +126,8 @@ def _groups(studies: Sequence[IndexedStudy]) -> list[tuple[str, ...]]:
         for thing in shared:
             other = first.setdefault(thing, study.key)
             parent[root(other)] = root(study.key)
+    for i, j in near_pairs([study.fingerprint for study in studies]):
+        parent[root(studies[i].key)] = root(studies[j].key)
     groups: dict[str, list[str]] = defaultdict(list)
     for key in parent:
         groups[root(key)].append(key)

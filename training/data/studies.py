@@ -11,6 +11,7 @@ import numpy as np
 from edge_app.core.types import CLASSES
 from edge_app.series.geometry import Stack, order_slices
 from training.data.files import FileFacts
+from training.data.lookalikes import study_fingerprint
 from training.data.records import IndexedSlice, IndexedStudy, Reject, Truth
 
 __all__ = ["assemble", "build_study", "choose_series"]
@@ -125,6 +126,7 @@ def build_study(
         lesion_volume_ml=_volume_ml(slices, stack),
         stack_hash=_stack_hash(hashes),
         reversed_stack_hash=_stack_hash(hashes[::-1]),
+        fingerprint=study_fingerprint([found.fingerprint for found in ordered]),
         mask_turn=mask_turn,
         slices=slices,
     )

@@ -20,17 +20,19 @@ SCANNER = replace(PERSONALITIES["mobile16"], matrix=SIDE, spacing_mm=SPACING_MM,
 def phantom(seed: int, label: Label, *, personality: Personality = SCANNER) -> SyntheticStudy:
     """Return a study; heads differ by seed, are lopsided, and narrow towards the vertex."""
     rng = np.random.default_rng([seed, 77])
+    dy, dx, width, length, blob_y, blob_x = rng.uniform(-1, 1, 6)
     y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
+    y, x = y - 2 * dy, x - 3 * dx
     hu = np.full((SLICES, SIDE, SIDE), -1000.0)
     lesion = np.zeros(hu.shape, bool)
     for k in range(SLICES):
         size = 1.0 - 0.09 * k
-        radius = np.hypot(x / (21 * size), (y + 1) / (27 * size))
+        radius = np.hypot(x / ((21 + 2 * width) * size), (y + 1) / ((25 + 3 * length) * size))
         inside = radius < 0.9
         hu[k][radius < 1.0] = 900
         hu[k][inside] = 32 + 4 * rng.standard_normal(np.count_nonzero(inside))
-        hu[k][inside & (np.hypot(x - 8, y - 12) < 5)] = 5
-        hu[k][inside & (np.hypot(x + 6, y + 10) < 3)] = 75
+        hu[k][inside & (np.hypot(x - 8 - 3 * blob_x, y - 12 - 3 * blob_y) < 6)] = 5
+        hu[k][inside & (np.hypot(x + 6 - 3 * blob_y, y + 10 - 3 * blob_x) < 4)] = 75
         if label != "negative" and k in (2, 3):
             lesion[k] = inside & (np.hypot(x + 7, y - 4) < 6)
             hu[k][lesion[k]] += 35 if label == "hemorrhage" else -6

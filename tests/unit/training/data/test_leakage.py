@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from training.data.index import Index
@@ -19,6 +20,7 @@ def member(name: str, side: str, **changes: object) -> Member:
         pixel_hashes=(f"pixels {name} 0", f"pixels {name} 1"),
         stack_hash=f"stack {name}",
         reversed_stack_hash=f"reversed {name}",
+        fingerprint=np.random.default_rng(ord(name)).bytes(128).hex(),
     )
     return replace(clean, **changes)  # type: ignore[arg-type]
 
@@ -36,6 +38,7 @@ def test_studies_that_share_nothing_pass() -> None:
         ({"sop_uids": ("sop a 1",)}, "instance"),
         ({"pixel_hashes": ("pixels a 0", "x")}, "pixels"),
         ({"stack_hash": "stack a"}, "stack"),
+        ({"fingerprint": member("a", "train").fingerprint}, "look"),
         ({"stack_hash": "reversed a", "reversed_stack_hash": "stack a"}, "stack"),
     ],
 )
@@ -78,10 +81,12 @@ def test_the_published_design_is_caught(index: Index) -> None:
                     pixel_hashes=tuple(s.pixel_hash for s in study.slices)[:: -1 if copy else 1],
                     stack_hash=hashes[copy],
                     reversed_stack_hash=hashes[1 - copy],
+                    fingerprint=study.fingerprint,
                 )
             )
     kinds = [leak.kind for leak in find_leaks(listed)]
     assert kinds.count("stack") == len(index.studies)
+    assert kinds.count("look") == len(index.studies)
     assert kinds.count("pixels") == sum(len(study.slices) for study in index.studies)
 
 
@@ -91,4 +96,4 @@ def test_the_message_counts_and_names_one_of_each_kind_and_the_error_has_all() -
         LeakageError, match=r"1 × patient, first patient a in test: a, train: a;.*2 × instance"
     ) as caught:
         check_no_leak(listed)
-    assert len(caught.value.offenders) == 8
+    assert len(caught.value.offenders) == 9

@@ -24,6 +24,7 @@ def renamed(study: IndexedStudy, number: int, **changes: object) -> IndexedStudy
         "series_uid": f"{study.series_uid}.{number}",
         "stack_hash": f"{study.stack_hash}-{number}",
         "reversed_stack_hash": f"{study.reversed_stack_hash}-{number}",
+        "fingerprint": "",
         "slices": slices,
     }
     return replace(study, **(body | changes))  # type: ignore[arg-type]
@@ -59,6 +60,16 @@ def test_slices_without_content_do_not_tie_patients_together(index: Index) -> No
     split = split_patients(studies, seed=1)
     assert set(split.sides.values()) == set(SPLITS)
     check_no_leak(members(studies, split))
+
+
+def test_studies_that_look_alike_stay_together(index: Index) -> None:
+    studies = [renamed(index.studies[0], n) for n in range(30)]
+    look = index.studies[0].fingerprint
+    assert look
+    studies[3], studies[22] = replace(studies[3], fingerprint=look), replace(studies[22], fingerprint=look)
+    for seed in range(5):
+        split = split_patients(studies, seed=seed)
+        assert split.sides[studies[3].key] == split.sides[studies[22].key]
 
 
 def test_a_class_too_small_for_all_sides_is_named(index: Index) -> None:
