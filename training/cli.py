@@ -114,8 +114,8 @@ def _workers(arguments: argparse.Namespace) -> Workers:
 
 
 def _index(arguments: argparse.Namespace) -> int:
-    from training.data.aisd import read_aisd
-    from training.data.generic import read_generic
+    from training.data import generic
+    from training.data.aisd import find_patients, read_aisd
     from training.data.index import build_index, rejects_path
     from training.data.records import LICENCES
     from training.data.rsna import read_rsna
@@ -124,6 +124,11 @@ def _index(arguments: argparse.Namespace) -> int:
     roots = {name: root for name in ("rsna", "aisd", "generic") if (root := getattr(arguments, name)) is not None}
     if not roots:
         raise ConfigError("no data set was given", remedy="Give --rsna, --aisd or --generic with its folder.")
+    # What is quick to see is asked first, so that a slip in one layout does not cost the reading of another.
+    if arguments.aisd is not None:
+        find_patients(arguments.aisd)
+    if arguments.generic is not None:
+        generic.read_table(arguments.generic / generic.TABLE)
     found = []
     for name, root in roots.items():
         if name == "rsna":
@@ -131,7 +136,7 @@ def _index(arguments: argparse.Namespace) -> int:
         elif name == "aisd":
             found.append(read_aisd(root, workers))
         else:
-            found.append(read_generic(root, workers))
+            found.append(generic.read_generic(root, workers))
     index, rejects = build_index(found, roots, arguments.out)
     slices = sum(len(study.slices) for study in index.studies)
     _say(f"{arguments.out}: {len(index.studies)} studies, {slices} slices")
@@ -171,7 +176,7 @@ def _check(arguments: argparse.Namespace) -> int:
     split = read_split(arguments.split)
     check_no_leak(members(studies, split))
     _print_split(split, studies)
-    _say("no patient, study, series, instance, slice or stack (also reversed) stands on two sides")
+    _say("no patient, study, series, instance, slice, stack (also reversed) or look stands on two sides")
     return 0
 
 

@@ -56,6 +56,7 @@ def test_a_data_set_that_was_moved_is_asked_for(corpora: Path, capsys: pytest.Ca
     [
         ("data index --out {d}/i.parquet", 78, "no data set was given"),
         ("data index --rsna {d}/nowhere --out {d}/i.parquet", 9, "stage_2_train is missing"),
+        ("data index --rsna {d}/nowhere --aisd {d} --out {d}/i.parquet", 9, "dicom-0/<patient> is missing"),
         ("data split --index {d}/nowhere.parquet --out {d}/s.json", 9, "nowhere.parquet cannot be read"),
         ("data synth --layout rsna --studies 1 --out {d} --personality brand_new", 78, "no scanner personality"),
         ("data synth --layout rsna --studies 1 --out {d} --labels ischemic", 9, "cannot hold ischemic"),
