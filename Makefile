@@ -32,7 +32,7 @@ system-packages:
 
 # Train, export and judge the SYNTHETIC demo bundle that the package ships (about 20 minutes on 2 cores).
 demo-bundle: $(WORKSHOP)/.installed
-	$(WORKSHOP)/bin/python -m training.demo_bundle --out edge_app/bundles/demo --work demo-bundle-work
+	$(WORKSHOP)/bin/python -m export.demo_bundle --out edge_app/bundles/demo --work demo-bundle-work
 
 $(VEHICLE)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "msu-triage needs Python 3.10 or newer")'
