@@ -6,13 +6,14 @@ so that `msu serve --data DIR` runs without a file; `deploy/` ships an example w
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_app.core.errors import ConfigError
 
@@ -28,26 +29,97 @@ __all__ = [
     "ReceiverSettings",
     "ScreenSettings",
     "Settings",
+    "WorklistSettings",
     "load_settings",
 ]
+
+_AET = r"[\x20-\x3F\x41-\x5B\x5D-\x7E]{1,16}"
+_DICOM_PEER = rf"{_AET}@[^@\s]+:[0-9]{{1,5}}"
+"""``AE@HOST:PORT``."""
+_DESTINATION = rf"((dicoms?://)?{_DICOM_PEER}|(stow|fhir|notify)\+https?://[^\s@]+)"
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def _check_address(peer: str) -> str:
+    ipaddress.ip_network(peer.partition("@")[2].partition("#")[0], strict=False)  # a ValueError names the address
+    return peer
+
+
+Peer = Annotated[str, Field(pattern=rf"^{_AET}@[0-9A-Fa-f.:/]+(#[0-9a-f]{{64}})?$"), AfterValidator(_check_address)]
+"""``AE@ADDRESS`` on the plain port, ``AE@ADDRESS#SHA256`` on the TLS port; see `edge_app.receiver.peers`."""
+
+
 class ReceiverSettings(_Section):
-    """The DICOM port the scanner pushes to."""
+    """The DICOM ports the scanner pushes to."""
 
     aet: str = Field("MSU1", min_length=1, max_length=16, pattern=r"^[\x20-\x5B\x5D-\x7E]+$")
     host: str = "127.0.0.1"
     port: int = Field(11112, ge=0, le=65535)
     """0 lets the system choose; the READY line tells which."""
+    access: Literal["open", "listed"] = "open"
+    """`open` lets everybody in and is for a loopback address only; `listed` lets in `peers` and nobody else."""
+    peers: tuple[Peer, ...] = Field((), strict=False)
+    plain: bool = True
+    """Listen on `port` without TLS: for the isolated cable to the scanner."""
+    tls: bool = False
+    """Listen on `tls_port` with TLS and ask for the peer's certificate (PS3.15 Annex B.9, B.10)."""
+    tls_port: int = Field(2762, ge=0, le=65535)
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_authority: str = ""
+    """Certificates of the authorities whose peers are let in, and that issued ours."""
     max_associations: int = Field(10, ge=1, le=100)
-    max_pdu_bytes: int = Field(1 << 20, ge=4096)
+    max_pdu_bytes: int = Field(1 << 20, ge=4096, le=16 << 20)
+    max_instance_bytes: int = Field(256 << 20, ge=1 << 20)
+    """Larger objects are cut off while they arrive; they never fill the memory."""
+    max_memory_bytes: int = Field(1 << 30, ge=1 << 20)
+    """What all objects that are just arriving may hold together."""
+    request_timeout_s: float = Field(10.0, gt=0)
+    """A connection must have asked for an association by then, TLS handshake included."""
+    pdu_timeout_s: float = Field(30.0, gt=0)
+    """A PDU that was begun must be complete by then."""
+    message_timeout_s: float = Field(300.0, gt=0)
+    """An object that was begun must be complete by then."""
     network_timeout_s: float = Field(60.0, gt=0)
     min_free_bytes: int = Field(2 << 30, ge=0)
     """Below this much free space new instances are refused with 0xA700."""
+    commitment_peers: tuple[Annotated[str, Field(pattern=f"^{_DICOM_PEER}$")], ...] = Field((), strict=False)
+    """Where reports of storage commitment go when the association that asked for them is gone."""
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> ReceiverSettings:
+        if not (self.plain or self.tls):
+            raise ValueError("neither receiver.plain nor receiver.tls: there is no port to listen on")
+        if self.tls and not (self.tls_certificate and self.tls_key and self.tls_authority):
+            raise ValueError("receiver.tls needs tls_certificate, tls_key and tls_authority (`msu certs` makes some)")
+        if self.access == "open" and not _is_loopback(self.host):
+            raise ValueError("receiver.access = 'open' is for a loopback host only: list the scanner in receiver.peers")
+        return self
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class WorklistSettings(_Section):
+    """The hospital's Modality Worklist, to tell whose order a study belongs to."""
+
+    peer: str = Field("", pattern=rf"^$|^{_DICOM_PEER}$")
+    """``AE@HOST:PORT`` of the worklist server; empty: orders are not asked for."""
+    calling_aet: str = Field("MSU1", min_length=1, max_length=16, pattern=r"^[\x20-\x5B\x5D-\x7E]+$")
+    station_aet: str = Field("", max_length=16)
+    """Only orders scheduled for this station; empty: for any."""
+    modality: str = Field("CT", max_length=16)
+    period_s: float = Field(60.0, ge=1, le=3600)
+    timeout_s: float = Field(10.0, gt=0, le=120)
+    orders_max: int = Field(200, ge=1, le=5000)
+    """Most orders that are taken from one answer."""
 
 
 class CompletenessSettings(_Section):
@@ -78,8 +150,34 @@ class AnalysisSettings(_Section):
 class DeliverySettings(_Section):
     """Where images and results go, and how stubbornly."""
 
-    destination: str = Field("", pattern=r"^$|^[\x20-\x3F\x41-\x5B\x5D-\x7E]{1,16}@[^@\s]+:[0-9]{1,5}$")
-    """``AE@HOST:PORT`` of the stroke centre; empty: nothing is sent, and the heartbeat says so."""
+    destination: str = Field("", pattern=rf"^$|^{_DESTINATION}$")
+    """The stroke centre, as ``AE@HOST:PORT`` or one of the addresses of `edge_app.delivery.address`; empty: nothing is
+    sent, and the heartbeat says so."""
+    alternatives: tuple[Annotated[str, Field(pattern=rf"^{_DESTINATION}$")], ...] = Field((), strict=False)
+    """Centres that the run may be diverted to; what is held then follows."""
+    also: tuple[Annotated[str, Field(pattern=rf"^{_DESTINATION}$")], ...] = Field((), strict=False)
+    """Destinations beside the centre that get everything too, each with a queue of its own."""
+    tls_authority: str = ""
+    """Certificates (PEM) of the authorities that destinations' certificates come from; empty: the system's."""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    """Our own certificate and its key, for destinations that ask for one."""
+    credentials: str = ""
+    """A netrc file with user and password for HTTP destinations; empty: none are sent."""
+    compress_below_kbit_s: float = Field(4000.0, ge=0)
+    """A link slower than this gets uncompressed images compressed without loss, if the peer takes it; 0: never."""
+    commitment: bool = True
+    """Ask DICOM destinations for Storage Commitment; where they have none, they are asked what they hold."""
+    commitment_port: int = Field(0, ge=0, le=65535)
+    """Where reports of storage commitment come in that do not come on the association that asked; 0: nowhere."""
+    commitment_wait_s: float = Field(5.0, ge=0, le=60)
+    """How long that association is kept open for the report."""
+    commitment_patience_s: float = Field(600.0, gt=0)
+    """A report that has not come by then is not waited for: the destination is asked what it holds."""
+    acknowledgement_poll_s: float = Field(10.0, gt=0)
+    """How often a ``notify`` destination is asked whether somebody has seen the result."""
+    keep_days: float = Field(0.0, ge=0, le=3650)
+    """Images are kept at least so many days after their delivery was proved."""
     calling_aet: str = Field("MSU1", min_length=1, max_length=16, pattern=r"^[\x20-\x5B\x5D-\x7E]+$")
     """Our AE title towards the destination."""
     retry_first_s: float = Field(10.0, gt=0, le=3600)
@@ -104,6 +202,16 @@ class ScreenSettings(_Section):
     panel: Literal["10.1", "12.1", "13.3"] = "12.1"
     """Diagonal of the panel in inches: 10.1 and 12.1 are 1280×800, 13.3 is 1920×1080."""
     full_screen: bool = False
+    centre: str = Field("", max_length=40)
+    """Name of the stroke centre, as the crew says it."""
+    window_min: int = Field(270, ge=180, le=540)
+    """Length of the time window that is counted down from last known well (SCREEN.md R57)."""
+    read_first: bool = False
+    """The crew enters its own reading before NO HAEMORRHAGE DETECTED is revealed (SCREEN.md R35)."""
+    pin: str = Field("", pattern=r"^$|^[0-9]{4,6}$")
+    """Unlocks the screen; empty: a tap does. What it keeps out is a passer-by, not a thief."""
+    lock_after_s: float = Field(600.0, ge=60, le=86400)
+    """Without a touch and without a case for so long, the screen locks (SCREEN.md R81)."""
 
 
 class Settings(_Section):
@@ -112,6 +220,7 @@ class Settings(_Section):
     data: Path = Field(Path("msu-data"), strict=False)
     """The store's folder."""
     receiver: ReceiverSettings = ReceiverSettings()
+    worklist: WorklistSettings = WorklistSettings()
     completeness: CompletenessSettings = CompletenessSettings()
     analysis: AnalysisSettings = AnalysisSettings()
     delivery: DeliverySettings = DeliverySettings()
@@ -153,7 +262,7 @@ def _validated(raw: dict[str, object], source: str) -> Settings:
 
 
 def load_settings(path: Path) -> Settings:
-    """Read settings from a TOML file; a relative `data` folder is taken from the file's own folder.
+    """Read settings from a TOML file; relative paths in it are taken from the file's own folder.
 
     Raises
     ------
@@ -171,4 +280,14 @@ def load_settings(path: Path) -> Settings:
             f"settings file {path} is not valid TOML: {error}", remedy="Correct the line named."
         ) from error
     settings = _validated(raw, f"settings file {path}")
-    return settings.model_copy(update={"data": (path.parent / settings.data).resolve()})
+    sections = {
+        name: section.model_copy(
+            update={
+                key: str((path.parent / value).resolve())
+                for key in ("tls_certificate", "tls_key", "tls_authority", "credentials")
+                if (value := getattr(section, key, ""))
+            }
+        )
+        for name, section in (("receiver", settings.receiver), ("delivery", settings.delivery))
+    }
+    return settings.model_copy(update={"data": (path.parent / settings.data).resolve(), **sections})

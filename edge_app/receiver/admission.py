@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Admission", "Refusal"]
+from edge_app.receiver.peers import PeerList
+
+__all__ = ["Admission", "Caller", "Refusal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +20,18 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """What a peer says and shows of itself; `certificate_sha256` is empty on the plain port."""
+
+    calling_aet: str
+    called_aet: str
+    address: str
+    certificate_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Admission:
-    """The rules. Any calling AE title may push to the right called one; lists of allowed peers belong here.
+    """The rules.
 
     Parameters
     ----------
@@ -29,18 +41,25 @@ class Admission:
         How many peers may be connected at once.
     self_check_aet
         The calling AE title of this process's own C-ECHO, which is always let in: a busy receiver is not a dead one.
+    peers
+        Who may push; None lets everybody in (loopback only, see `ReceiverSettings.access`).
     """
 
     aet: str
     max_associations: int
     self_check_aet: str
+    peers: PeerList | None = None
 
-    def refuse(self, *, calling_aet: str, called_aet: str, others: int) -> Refusal | None:
+    def refuse(self, caller: Caller, *, others: int) -> Refusal | None:
         """Judge a request while `others` associations are open; None lets it in."""
-        if called_aet.strip() != self.aet.strip():
+        if caller.called_aet.strip() != self.aet.strip():
             return Refusal(0x01, 0x01, 0x07, "called AE title not recognised")
-        if calling_aet.strip() == self.self_check_aet:
+        if caller.calling_aet.strip() == self.self_check_aet:
             return None
+        if self.peers is not None:
+            problem = self.peers.problem_with(caller.calling_aet, caller.address, caller.certificate_sha256)
+            if problem:
+                return Refusal(0x01, 0x01, 0x03, problem)
         if others >= self.max_associations:
             return Refusal(0x02, 0x03, 0x02, "local limit exceeded")
         return None

@@ -7,16 +7,21 @@ was we who aborted.
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import uuid
 from typing import Any
 
+from pydicom.uid import UID
 from pynetdicom import evt
 
-from edge_app.core.errors import MsuError, StoreError
+from edge_app.core.errors import MismatchError, MsuError, StoreError
 from edge_app.core.logs import get_logger, short
-from edge_app.receiver.admission import Admission
+from edge_app.receiver.admission import Admission, Caller
+from edge_app.receiver.listener import Waiting
+from edge_app.receiver.refusals import Refusals
 from edge_app.receiver.status import SUCCESS, status_of
+from edge_app.receiver.tls import fingerprint_of
 from edge_app.store.inbox import Inbox
 from edge_app.store.ledger import Ledger
 
@@ -26,6 +31,8 @@ __all__ = [
     "handle_store",
     "on_aborted",
     "on_accepted",
+    "on_broken",
+    "on_ended",
     "on_released",
     "on_requested",
 ]
@@ -68,15 +75,18 @@ class OpenAssociations:
             return len(self._ids)
 
 
-def on_requested(event: evt.Event, admission: Admission, open_associations: OpenAssociations) -> None:
+def on_requested(
+    event: evt.Event, admission: Admission, open_associations: OpenAssociations, refusals: Refusals, waiting: Waiting
+) -> None:
     """Refuse a peer that may not come in, before anything is negotiated."""
     association = event.assoc
-    request = association.requestor.primitive
-    refusal = admission.refuse(
-        calling_aet=request.calling_ae_title, called_aet=request.called_ae_title, others=len(open_associations)
-    )
+    connection = association.dul.socket.socket
+    waiting.remove(connection)
+    request, address = association.requestor.primitive, association.requestor.address
+    caller = Caller(request.calling_ae_title, request.called_ae_title, address, fingerprint_of(connection))
+    refusal = admission.refuse(caller, others=len(open_associations))
     if refusal:
-        _log.event(203, "association refused", level=logging.WARNING, why=refusal.why, peer=_peer(association))
+        refusals.note(203, refusal.why, address=address, calling_aet=caller.calling_aet.strip())
         association.acse.send_reject(refusal.result, refusal.source, refusal.diagnostic)
         association.kill()
 
@@ -94,6 +104,9 @@ def on_accepted(event: evt.Event, admission: Admission, open_associations: OpenA
         open_associations.remove(association)
         raise
     _log.event(201, "association opened", association=association_id, calling_aet=calling_aet, peer=_peer(association))
+    if association.rejected_contexts:
+        names = sorted({UID(context.abstract_syntax).name for context in association.rejected_contexts})
+        _log.event(204, "presentation contexts refused", association=association_id, sop_classes=names[:8])
 
 
 def on_released(event: evt.Event, open_associations: OpenAssociations, ledger: Ledger) -> None:
@@ -104,6 +117,26 @@ def on_released(event: evt.Event, open_associations: OpenAssociations, ledger: L
 def on_aborted(event: evt.Event, open_associations: OpenAssociations, ledger: Ledger) -> None:
     """Note that the transfer broke off; what was acknowledged stays."""
     _close(event.assoc, "aborted", open_associations, ledger)
+
+
+def on_broken(association: Any, why: str, refusals: Refusals) -> None:
+    """Note that a peer broke a limit or the protocol, and is being cut off."""
+    requestor = association.requestor
+    calling_aet = requestor.ae_title.strip() if association.is_established else ""
+    refusals.note(209, why, address=requestor.address, calling_aet=calling_aet)
+
+
+def on_ended(
+    association: Any, open_associations: OpenAssociations, ledger: Ledger, refusals: Refusals, waiting: Waiting
+) -> None:
+    """Forget an association whose thread ended, however it did: pynetdicom does not tell of each way."""
+    waiting.remove(association.dul.socket.socket)
+    if association.requestor.primitive is None:
+        refusals.note(212, "connection without association request", address=association.requestor.address)
+    try:
+        _close(association, "aborted", open_associations, ledger)
+    except sqlite3.Error as error:
+        _log.event(213, "end of an association could not be noted", level=logging.ERROR, why=str(error))
 
 
 def handle_echo(event: evt.Event, admission: Admission, ledger: Ledger, answered: threading.Event) -> int:
@@ -121,6 +154,11 @@ def handle_store(event: evt.Event, inbox: Inbox, open_associations: OpenAssociat
     """Take one instance in (PS3.4 Annex B.2.2); what is answered is true when it is answered."""
     request = event.request
     try:
+        if request.AffectedSOPClassUID != event.context.abstract_syntax:
+            raise MismatchError(
+                "SOP Class of the request is not that of its presentation context",
+                remedy="Ask the scanner's vendor: PS3.7 Section 9.1.1.1.2 wants both to be the same.",
+            )
         outcome = inbox.add_instance(
             request.DataSet.getbuffer(),
             sop_uid=str(request.AffectedSOPInstanceUID),

@@ -13,14 +13,16 @@ tests/unit/receiver/test_reactor.py.
 from __future__ import annotations
 
 import os
+import queue
 import select
 import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ["make_prompt"]
+__all__ = ["make_prompt", "run_soon"]
 
 IDLE_S = 0.25
 """Longest wait without a look at the timers (network timeout, ARTIM) and at the order to end."""
@@ -68,13 +70,16 @@ class _Bell:
 class _Checkpoint(threading.Event):
     """Stands in for `Association._reactor_checkpoint`, which the association's loop waits at in each round.
 
-    Besides holding the loop while it is cleared (as before), it holds it while there is nothing to do.
+    Besides holding the loop while it is cleared (as before), it holds it while there is nothing to do, and runs what
+    others want to have run in the association's own thread: only there may a message be sent, since the fragments of
+    two messages must not mix.
     """
 
     def __init__(self, association: Any) -> None:
         super().__init__()
         self._association = association
         self._work = threading.Event()
+        self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         super().set()
 
     def set(self) -> None:
@@ -84,8 +89,15 @@ class _Checkpoint(threading.Event):
     def wake(self) -> None:
         self._work.set()
 
+    def run_soon(self, task: Callable[[], None]) -> None:
+        self._tasks.put(task)
+        self._work.set()
+
     def has_work(self) -> bool:
-        return not (self._association.dimse.msg_queue.empty() and self._association.dul.to_user_queue.empty())
+        association = self._association
+        return not (
+            association.dimse.msg_queue.empty() and association.dul.to_user_queue.empty() and self._tasks.empty()
+        )
 
     def wait(self, timeout: float | None = None) -> bool:
         is_set = super().wait(timeout)
@@ -93,11 +105,24 @@ class _Checkpoint(threading.Event):
             self._work.wait(IDLE_S)
         # Cleared before the queues are looked at, so a message that comes after that look is never slept over.
         self._work.clear()
+        while not self._tasks.empty():
+            self._tasks.get()()
         return is_set
 
 
-def make_prompt(association: Any) -> None:
-    """Replace the polling of an acceptor association; call it before its threads start (EVT_CONN_OPEN)."""
+def run_soon(association: Any, task: Callable[[], None]) -> None:
+    """Run `task` in the thread of a prompt association, between two messages; never, if it ends before."""
+    association._reactor_checkpoint.run_soon(task)
+
+
+def make_prompt(association: Any, *, is_behind: Callable[[], bool]) -> None:
+    """Replace the polling of an acceptor association; call it before its threads start (EVT_CONN_OPEN).
+
+    Parameters
+    ----------
+    is_behind
+        Whether messages wait to be served; nothing more is read from the peer while they do.
+    """
     dul, bell, checkpoint = association.dul, _Bell(), _Checkpoint(association)
     send_pdu, run, is_transport_event = dul.send_pdu, dul.run, dul._is_transport_event
 
@@ -115,6 +140,9 @@ def make_prompt(association: Any) -> None:
     def wait_for_transport_event() -> bool:
         if checkpoint.has_work():
             checkpoint.wake()
+        if is_behind() and dul.state_machine.current_state != "Sta13":
+            _wait_for(bell, bell.fileno())  # rung when the next answer is sent
+            return False
         _wait(dul, bell)
         return bool(is_transport_event())
 
@@ -137,8 +165,12 @@ def _wait(dul: Any, bell: _Bell) -> None:
         # A sender that leaves Nagle's algorithm on holds the data set back until its command set is acknowledged, and
         # Linux delays that by 40 ms in the hope of an answer to send along. It must be told anew each time (tcp(7)).
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        ready, _, _ = select.select([connection.fileno(), bell.fileno()], [], [], IDLE_S)
+        _wait_for(bell, connection.fileno(), bell.fileno())
     except (OSError, ValueError):
         return  # closed by another thread; pynetdicom's own look at the socket says so to the state machine
+
+
+def _wait_for(bell: _Bell, *handles: int) -> None:
+    ready, _, _ = select.select(handles, [], [], IDLE_S)
     if bell.fileno() in ready:
         bell.clear()

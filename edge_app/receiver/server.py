@@ -1,31 +1,28 @@
-"""The DICOM server: one pynetdicom application entity with our handlers bound to it."""
+"""The DICOM server: one pynetdicom application entity with our handlers bound to it, on a plain and a TLS port."""
 
 from __future__ import annotations
 
 import contextlib
 import secrets
 import socket
+import ssl
 import threading
 
 from pynetdicom import AE, evt
-from pynetdicom._handlers import (
-    standard_dimse_recv_handler,
-    standard_dimse_sent_handler,
-    standard_pdu_recv_handler,
-    standard_pdu_sent_handler,
-)
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification
-from pynetdicom.transport import ThreadedAssociationServer
 
 from edge_app.core.clock import monotonic_s
 from edge_app.core.config import ReceiverSettings
 from edge_app.core.errors import NetworkError
-from edge_app.core.logs import get_logger
-from edge_app.receiver import handlers
+from edge_app.receiver import handlers, tls
 from edge_app.receiver.admission import Admission
 from edge_app.receiver.contexts import supported_contexts
+from edge_app.receiver.limits import Budget, Limits
+from edge_app.receiver.listener import Listener, Waiting, listen
+from edge_app.receiver.peers import PeerList
 from edge_app.receiver.reactor import make_prompt
+from edge_app.receiver.refusals import Refusals
 from edge_app.store.inbox import Inbox
 from edge_app.store.ledger import Ledger
 from edge_app.store.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -38,7 +35,8 @@ SELF_CHECK_TIMEOUT_S = 5.0
 FINISH_S = 1.0
 """How long a stopping receiver waits for handlers that are writing an instance."""
 
-_log = get_logger(__name__)
+WAITING_MORE = 8
+"""So many connections more than associations may wait for their request."""
 
 
 class Receiver:
@@ -47,22 +45,33 @@ class Receiver:
     Parameters
     ----------
     settings
-        Address, AE title and limits; port 0 lets the system choose (see `port`).
+        Address, AE title, peers and limits; port 0 lets the system choose (see `port` and `tls_port`).
     inbox, ledger
         Where instances and associations go; association threads share both.
+
+    Raises
+    ------
+    ConfigError
+        If TLS is asked for and its certificates cannot be used.
     """
 
     def __init__(self, settings: ReceiverSettings, inbox: Inbox, ledger: Ledger) -> None:
         self._settings = settings
         self._inbox = inbox
         self._ledger = ledger
+        self._peers = PeerList(settings.peers) if settings.access == "listed" else None
         # Nobody else can know it, so nobody else gets past the limit on associations by calling himself so.
         self._self_check_aet = f"SELF-{secrets.token_hex(5).upper()}"
         self._open_associations = handlers.OpenAssociations()
+        self._waiting = Waiting(settings.max_associations + WAITING_MORE)
+        self._refusals = Refusals(ledger)
+        self._budget = Budget(settings.max_memory_bytes)
         self._echo_answered = threading.Event()
         self._ae = self._make_ae(settings)
-        self._server: ThreadedAssociationServer | None = None
-        self.port = settings.port
+        self._server_tls = tls.server_context(settings) if settings.tls else None
+        self._client_tls = tls.client_context(settings) if settings.tls else None
+        self._listeners: list[Listener] = []
+        self.port, self.tls_port = settings.port, settings.tls_port
 
     def __enter__(self) -> Receiver:
         """Start to listen.
@@ -70,27 +79,23 @@ class Receiver:
         Raises
         ------
         NetworkError
-            If the address cannot be bound.
+            If an address cannot be bound.
         """
-        address = (self._settings.host, self._settings.port)
         try:
-            server = self._ae.start_server(address, block=False, evt_handlers=self._bindings())
-        except OSError as error:
-            raise NetworkError(
-                f"cannot listen on {address[0]}:{address[1]}: {error.strerror or error}",
-                remedy="Another program has the port, or receiver.host is not an address of this machine.",
-            ) from error
-        _mute(server)
-        self._server, self.port = server, server.server_address[1]
+            if self._settings.plain:
+                self.port = self._listen(self._settings.port, None)
+            if self._server_tls is not None:
+                self.tls_port = self._listen(self._settings.tls_port, self._server_tls)
+        except NetworkError:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop listening, abort what is open, and let handlers finish what they are writing."""
-        # First no new connections, then the open ones: pynetdicom's AE.shutdown does it the other way round, and a
-        # peer that comes back at once would get in between.
-        if self._server:
-            self._server.shutdown()
-            self._server = None
+        # First no new connections, then the open ones: a peer that comes back at once would get in between.
+        while self._listeners:
+            self._listeners.pop().stop()
         associations = self._ae.active_associations
         stoppers = [threading.Thread(target=_end, args=(association,)) for association in associations]
         for stopper in stoppers:
@@ -105,27 +110,54 @@ class Receiver:
         return len(self._open_associations)
 
     def check_self(self) -> None:
-        """Send ourselves a C-ECHO through the real port; returns when its handler has answered.
+        """Send ourselves a C-ECHO through each real port; returns when its handler has answered.
 
         Raises
         ------
         NetworkError
             If the handler did not run to its end in time.
         """
+        if self._settings.plain:
+            self._check_port(self.port, None)
+        if self._client_tls is not None:
+            self._check_port(self.tls_port, self._client_tls)
+
+    def _check_port(self, port: int, context: ssl.SSLContext | None) -> None:
         ae = AE(ae_title=self._self_check_aet)
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = SELF_CHECK_TIMEOUT_S
         ae.add_requested_context(Verification)
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._settings.host, self._settings.host)
         self._echo_answered.clear()
-        association = ae.associate(host, self.port, ae_title=self._settings.aet)
+        association = ae.associate(
+            host, port, ae_title=self._settings.aet, tls_args=(context, host) if context is not None else None
+        )
         if association.is_established:
             association.send_c_echo()
         if association.is_established:
             association.release()
         if not self._echo_answered.is_set():
             raise NetworkError(
-                f"the receiver on port {self.port} does not answer itself", remedy="It is started again by itself."
+                f"the receiver on port {port} does not answer itself", remedy="It is started again by itself."
             )
+
+    def _listen(self, port: int, context: ssl.SSLContext | None) -> int:
+        listener = listen(
+            self._ae,
+            (self._settings.host, port),
+            self._bindings(),
+            gate=self._may_connect,
+            waiting=self._waiting,
+            refusals=self._refusals,
+            tls=context,
+            handshake_s=self._settings.request_timeout_s,
+        )
+        self._listeners.append(listener)
+        return listener.port
+
+    def _may_connect(self, address: str) -> bool:
+        # Our own C-ECHO comes from this machine; others on it get no further than the request.
+        own = ("127.0.0.1", "::1", self._settings.host)
+        return self._peers is None or address in own or self._peers.knows_address(address)
 
     def _make_ae(self, settings: ReceiverSettings) -> AE:
         ae = AE(ae_title=settings.aet)
@@ -134,16 +166,18 @@ class Receiver:
         ae.supported_contexts = supported_contexts()
         ae.maximum_pdu_size = settings.max_pdu_bytes
         ae.network_timeout = settings.network_timeout_s
+        ae.acse_timeout = settings.request_timeout_s
         # Admission counts the associations; pynetdicom counts connections, with those being refused or checking us.
-        ae.maximum_associations = 2 * settings.max_associations + 2
+        ae.maximum_associations = 2 * (settings.max_associations + WAITING_MORE)
         return ae
 
     def _bindings(self) -> list[evt.EventHandlerType]:
-        admission = Admission(self._settings.aet, self._settings.max_associations, self._self_check_aet)
+        settings = self._settings
+        admission = Admission(settings.aet, settings.max_associations, self._self_check_aet, self._peers)
         associations, ledger = self._open_associations, self._ledger
         return [
-            (evt.EVT_CONN_OPEN, _on_connected, [self._settings.network_timeout_s]),
-            (evt.EVT_REQUESTED, handlers.on_requested, [admission, associations]),
+            (evt.EVT_CONN_OPEN, self._on_connected),
+            (evt.EVT_REQUESTED, handlers.on_requested, [admission, associations, self._refusals, self._waiting]),
             (evt.EVT_ACCEPTED, handlers.on_accepted, [admission, associations, ledger]),
             (evt.EVT_RELEASED, handlers.on_released, [associations, ledger]),
             (evt.EVT_ABORTED, handlers.on_aborted, [associations, ledger]),
@@ -151,13 +185,24 @@ class Receiver:
             (evt.EVT_C_STORE, handlers.handle_store, [self._inbox, associations]),
         ]
 
-
-def _mute(server: ThreadedAssociationServer) -> None:
-    """Take off pynetdicom's own log handlers: they write AE titles and UIDs, and cost time for each PDU."""
-    server.unbind(evt.EVT_PDU_RECV, standard_pdu_recv_handler)
-    server.unbind(evt.EVT_PDU_SENT, standard_pdu_sent_handler)
-    server.unbind(evt.EVT_DIMSE_RECV, standard_dimse_recv_handler)
-    server.unbind(evt.EVT_DIMSE_SENT, standard_dimse_sent_handler)
+    def _on_connected(self, event: evt.Event) -> None:
+        """Prepare a connection before its threads start."""
+        association = event.assoc
+        connection = association.dul.socket.socket
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A peer that does not take our answers must not hold its thread for ever: accepted sockets have no timeout.
+        connection.settimeout(self._settings.network_timeout_s)
+        limits = Limits(
+            association,
+            self._settings,
+            self._budget,
+            on_broken=lambda broken, why: handlers.on_broken(broken, why, self._refusals),
+            on_answer=lambda _association, _answer: None,
+            on_ended=lambda ended: handlers.on_ended(
+                ended, self._open_associations, self._ledger, self._refusals, self._waiting
+            ),
+        )
+        make_prompt(association, is_behind=limits.is_behind)
 
 
 def _end(association: Association) -> None:
@@ -173,12 +218,3 @@ def _end(association: Association) -> None:
             connection.shutdown(socket.SHUT_RDWR)
     association.dul.to_user_queue.put(None)
     association.kill()
-
-
-def _on_connected(event: evt.Event, timeout_s: float) -> None:
-    """Prepare a connection before its threads start."""
-    connection = event.assoc.dul.socket.socket
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # A peer that stops in the middle of a PDU must not hold its thread for ever: accepted sockets have no timeout.
-    connection.settimeout(timeout_s)
-    make_prompt(event.assoc)

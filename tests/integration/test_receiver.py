@@ -233,7 +233,7 @@ def test_a_peer_that_goes_silent_is_let_go(tmp_path: Path) -> None:
 
 
 def test_a_peer_that_stops_in_the_middle_of_a_pdu_is_let_go(tmp_path: Path) -> None:
-    with receiving(tmp_path, network_timeout_s=0.3) as running, associating(running.port) as association:
+    with receiving(tmp_path, pdu_timeout_s=0.3) as running, associating(running.port) as association:
         association.dul.socket.socket.sendall(b"\x04\x00\x00\x00\x10\x00half")
         _wait_for(running, "aborted")
 

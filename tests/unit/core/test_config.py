@@ -30,6 +30,11 @@ def test_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:
         ('[receiver]\naet = "A NAME THAT IS TOO LONG"\n', "receiver.aet"),
         ('[analysis]\nischaemia_output = "maybe"\n', "analysis.ischaemia_output"),
         ("[completeness]\nquiet_s = 60.0\n", "completeness.quiet_s"),
+        ('[receiver]\npeers = ["CT1"]\n', "receiver.peers.0"),
+        ('[receiver]\npeers = ["CT1@10.0.0.999"]\n', "receiver.peers.0"),
+        ('[receiver]\nhost = "0.0.0.0"\n', "receiver"),
+        ("[receiver]\nplain = false\n", "receiver"),
+        ("[receiver]\ntls = true\n", "receiver"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_key(tmp_path: Path, text: str, key: str) -> None:
@@ -66,6 +71,12 @@ def test_settings_written_as_toml_are_read_back_equal(
         receiver={"port": port, "aet": aet}, completeness={"quiet_s": quiet_s}
     )
     assert load_settings(_write(folder, settings.to_toml())) == settings
+
+
+def test_certificates_are_taken_from_the_files_own_folder(tmp_path: Path) -> None:
+    names = "\n".join(f'tls_{name} = "{name}.pem"' for name in ("certificate", "key", "authority"))
+    receiver = load_settings(_write(tmp_path, f"[receiver]\ntls = true\n{names}\n")).receiver
+    assert receiver.tls_key == str(tmp_path / "key.pem")
 
 
 def test_a_command_line_value_out_of_range_is_refused(tmp_path: Path) -> None:

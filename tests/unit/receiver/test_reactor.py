@@ -57,7 +57,7 @@ def test_the_upper_layer_still_looks_at_what_is_to_be_sent_before_the_socket() -
 
 
 def test_a_prepared_association_has_no_delay_and_its_own_checkpoint(association: Association) -> None:
-    make_prompt(association)
+    make_prompt(association, is_behind=lambda: False)
     assert association.dul._run_loop_delay == 0
     assert isinstance(association._reactor_checkpoint, _Checkpoint)
     assert association._reactor_checkpoint.is_set()
