@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,15 @@ def read_aisd(root: Path, workers: Workers) -> Found:
         rejects += left_out
     missing = sorted({folder.name for folder in (root / MASKS).iterdir() if folder.is_dir()} - set(patients))
     rejects += [Reject(SOURCE, f"{MASKS}/{name}", "missing", "masks, but no DICOM folder") for name in missing]
-    return sorted(studies, key=lambda study: study.key), rejects
+    return sorted(_told_apart(studies), key=lambda study: study.key), rejects
+
+
+def _told_apart(studies: list[IndexedStudy]) -> list[IndexedStudy]:
+    """Name patients by their folders where one PatientID for all ("ANONYMOUS") names nobody."""
+    folders = {study.slices[0].path.split("/")[1] for study in studies}
+    if len(folders) < 2 or len({study.patient_id for study in studies}) > 1:
+        return studies
+    return [replace(study, patient_id=study.slices[0].path.split("/")[1]) for study in studies]
 
 
 def find_patients(root: Path) -> dict[str, list[Path]]:
@@ -81,7 +90,7 @@ def find_patients(root: Path) -> dict[str, list[Path]]:
 
 def _read_patient(task: tuple[Path, str, list[Path]]) -> Found:
     root, patient, folders = task
-    seen = [examine(root, path, SOURCE) for folder in folders for path in dicom_files(folder)]
+    seen = [examine(root, path, SOURCE, patient=patient) for folder in folders for path in dicom_files(folder)]
     rejects = [found for found in seen if isinstance(found, Reject)]
     by_study: dict[str, list[FileFacts]] = defaultdict(list)
     for found in seen:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +56,16 @@ def dicom_files(folder: Path) -> list[Path]:
     )
 
 
-def examine(root: Path, path: Path, source: str) -> FileFacts | Reject:
-    """Read one file wholly; what cannot be used comes back as a `Reject` with its reason."""
+def examine(root: Path, path: Path, source: str, *, patient: str = "") -> FileFacts | Reject:
+    """Read one file wholly; what cannot be used comes back as a `Reject` with its reason.
+
+    Parameters
+    ----------
+    root, path, source
+        The data set's folder, the file in it, and the data set's name.
+    patient
+        Takes the place of an empty PatientID, where the layout tells patients apart.
+    """
     name = path.relative_to(root).as_posix()
     try:
         header, ds = load_header(path)
@@ -65,6 +73,8 @@ def examine(root: Path, path: Path, source: str) -> FileFacts | Reject:
             return Reject(source, name, "not_ct", f"Modality is {header.modality!r}, not a CT image")
         if "LOCALIZER" in header.image_type:
             return Reject(source, name, "localizer", "a localizer, not a slice")
+        if patient and not header.patient_id:
+            header = replace(header, patient_id=patient)
         if not header.patient_id:
             return Reject(source, name, "no_patient", "PatientID is missing: the study cannot be split by patient")
         if header.image_position_mm is None or header.image_orientation is None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pydicom
 import pytest
 
 from edge_app.core.errors import TrainingError
@@ -54,6 +55,16 @@ def test_masks_find_their_slices_whatever_their_order_and_turn(aisd: Path, upwar
     for key, study in found.items():
         assert [s.lesion_area_mm2 for s in study.slices] == [s.lesion_area_mm2 for s in expected[key].slices]
     assert sorted(study.mask_turn for study in found.values()) != [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("written", ["", "ANONYMOUS"])
+def test_patients_without_an_id_of_their_own_are_known_by_their_folder(aisd: Path, written: str) -> None:
+    for path in aisd.glob("dicom-*/*/CT/*"):
+        ds = pydicom.dcmread(path)
+        ds.PatientID = written
+        ds.save_as(path)
+    studies, _ = read_aisd(aisd, HERE)
+    assert [study.patient_id for study in studies] == [f"{seed:07d}" for seed in range(200, 204)]
 
 
 def test_an_unknown_mask_value_is_refused_with_its_file(aisd: Path) -> None:
