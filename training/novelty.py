@@ -17,6 +17,9 @@ QUANTILE = 0.995
 MARGIN = 1.15
 """Factor on top, for what a few hundred studies have not shown."""
 
+LEAST_VARIANCE = 0.1
+"""Floor of a component's variance, a standardised feature having 1: few studies seem to have no spread at all."""
+
 
 def fit_distance(model: PatientModel, data: FeatureSet) -> None:
     """Set the buffers of the distance from the studies' mean features (fewer studies than features is fine)."""
@@ -31,8 +34,8 @@ def fit_distance(model: PatientModel, data: FeatureSet) -> None:
         (model.study_mean, centre),
         (model.study_std, spread),
         (model.components, leading),
-        (model.component_std, np.sqrt(np.maximum(values[::-1][:kept], 1e-6))),
-        (model.residual, np.maximum(outside.mean(), 1e-6)),
+        (model.component_std, np.sqrt(np.maximum(values[::-1][:kept], LEAST_VARIANCE))),
+        (model.residual, np.maximum(outside.mean(), LEAST_VARIANCE)),
     ):
         buffer.copy_(torch.tensor(np.array(value), dtype=torch.float32))
 

@@ -92,8 +92,9 @@ def test_a_study_unlike_all_others_lies_above_the_threshold(study_set: StudySet)
     rng = np.random.default_rng(0)
 
     def studies(offset: float) -> FeatureSet:
-        rows = tuple(rng.standard_normal((6, 20), dtype=np.float32) + offset for _ in study_set.records)
-        return FeatureSet(tuple(study_set.records), rows)
+        records = tuple(study_set.records) * 8
+        rows = tuple(rng.standard_normal((6, 20), dtype=np.float32) + offset for _ in records)
+        return FeatureSet(records, rows)
 
     model = PatientModel(20)
     train, validation, strange = studies(0.0), studies(0.0), studies(4.0)
