@@ -26,6 +26,9 @@ Codes of *refusals* (no AI result because of the images) are `Q-xx`; they are re
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 __all__ = [
     "BackendError",
     "BundleError",
@@ -69,6 +72,11 @@ class MsuError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code} {self.message}. {self.remedy}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are pickled by their positional arguments alone; without the remedy a worker process's error
+        # could not be unpickled, and would arrive as the death of the process.
+        return partial(type(self), remedy=self.remedy), (self.message,)
 
 
 class ConfigError(MsuError):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from edge_app.core.errors import TrainingError
 from training.data.lookalikes import near_pairs
@@ -67,6 +68,9 @@ class LeakageError(TrainingError):
             remedy="Split by patient before copying or augmenting anything: make the split with `msu data split`.",
         )
         self.offenders = offenders
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LeakageError, (self.offenders,)
 
 
 def members(studies: Iterable[IndexedStudy], split: Split) -> list[Member]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 
 import pytest
@@ -67,3 +68,9 @@ def test_reasons_are_short_and_hold_no_banned_word() -> None:
         assert re.fullmatch(r"[QE]-\d\d\d?", code)
         assert len(text) <= 60
         assert not re.search(r"\b(negative|normal|clear|safe|diagnos|treat|lyse)", text, re.IGNORECASE)
+
+
+def test_errors_survive_the_way_between_processes() -> None:
+    again = pickle.loads(pickle.dumps(errors.DiskFullError("no space on D", remedy="Free some.")))
+    assert type(again) is errors.DiskFullError
+    assert str(again) == "E-201 no space on D. Free some."

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -97,3 +98,4 @@ def test_the_message_counts_and_names_one_of_each_kind_and_the_error_has_all() -
     ) as caught:
         check_no_leak(listed)
     assert len(caught.value.offenders) == 9
+    assert pickle.loads(pickle.dumps(caught.value)).offenders == caught.value.offenders

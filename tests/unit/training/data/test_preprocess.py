@@ -287,6 +287,14 @@ def test_a_worker_that_is_killed_ends_the_run_with_an_error() -> None:
         list(Workers(processes=2).run(refuse, [1, 2, 3], title="killed"))
 
 
+def test_an_error_in_a_worker_process_arrives_as_it_was_raised(rsna: Path, index: Index, split: Split) -> None:
+    moved = Index(index.studies, index.roots | {"rsna": str(rsna)})
+    gone = rsna / index.studies[0].slices[0].path
+    gone.unlink()
+    with pytest.raises(TrainingError, match=f"{gone.name}.*when the index was made.*Restore it"):
+        preprocess(moved, split, rsna / "out", Workers(processes=2), preparation=SMALL)
+
+
 @pytest.mark.integration
 def test_two_processes_make_the_same_shards(index: Index, split: Split, prepared: Path, tmp_path: Path) -> None:
     preprocess(index, split, tmp_path, Workers(processes=2), preparation=SMALL)
