@@ -26,7 +26,10 @@ __all__ = ["NOT_AS_EXPECTED", "main"]
 NOT_AS_EXPECTED = 8
 """Exit code of a command that ran to its end but found something wrong."""
 
-WORKSHOP_COMMANDS = {"data": ("training.cli:data", "data sets: index, split, check, preprocess, synth (workshop)")}
+WORKSHOP_COMMANDS = {
+    "data": ("training.cli:data", "data sets: index, split, check, preprocess, synth (workshop)"),
+    "engine": ("export.cli:engine", "TensorRT engines: build, verify, bench, list, matrix"),
+}
 """Commands that live in packages the vehicle does not have: module and function, and what they are for."""
 
 
@@ -113,6 +116,12 @@ def _parser() -> argparse.ArgumentParser:
     bundle = command("bundle", _bundle, "look at a model bundle")
     bundle.add_argument("action", choices=("inspect", "verify"))
     bundle.add_argument("path", type=Path, nargs="?", help="folder or zip (default: the one in the package)")
+
+    certs = command("certs", _certs, "make a test authority and key pairs for DICOM over TLS")
+    certs.add_argument("--out", type=Path, required=True, metavar="DIR")
+    certs.add_argument("--name", action="append", metavar="NAME", help="whom for (default: msu and scanner)")
+    certs.add_argument("--host", action="append", metavar="HOST", help="their host names or addresses")
+    certs.add_argument("--days", type=int, default=365, help="how long they are good")
 
     simulate = command("simulate", _simulate, "write a synthetic head CT study as DICOM files")
     simulate.add_argument("label", choices=("negative", "hemorrhage", "ischemic"))
@@ -276,6 +285,20 @@ def _bundle(arguments: argparse.Namespace) -> int:
     else:
         open_models(bundle, threads=0).close()
         print(f"OK {bundle.manifest.name} {bundle.manifest.version} {bundle.sha256}")
+    return 0
+
+
+def _certs(arguments: argparse.Namespace) -> int:
+    from edge_app.receiver.certificates import make_certificates
+
+    fingerprints = make_certificates(
+        arguments.out,
+        arguments.name or ("msu", "scanner"),
+        hosts=arguments.host or ("localhost", "127.0.0.1"),
+        days=arguments.days,
+    )
+    for name, fingerprint in fingerprints.items():
+        print(f"{name} {fingerprint}")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -64,7 +65,7 @@ def run(settings: Settings, *, ready: Callable[[str, str, int], None] | None = N
             receiver.check_self()
             _beat(ledger, inbox, receiver, settings)
             if ready:
-                ready(settings.receiver.aet, settings.receiver.host, receiver.port)
+                ready(settings.receiver.aet, settings.receiver.host, _port(receiver, settings))
             _watch(ledger, inbox, receiver, settings, stop)
 
 
@@ -105,13 +106,20 @@ def _make_room(ledger: Ledger, inbox: Inbox, min_free_bytes: int) -> None:
         _log.event(230, "delivered studies removed to make room", level=logging.WARNING, studies=len(removed))
 
 
+def _port(receiver: Receiver, settings: Settings) -> int:
+    """Return the port to tell people: the plain one, where there is one."""
+    return receiver.port if settings.receiver.plain else receiver.tls_port
+
+
 def _beat(ledger: Ledger, inbox: Inbox, receiver: Receiver, settings: Settings) -> None:
     ledger.beat(
         {
             "aet": settings.receiver.aet,
             "host": settings.receiver.host,
-            "port": receiver.port,
+            "port": _port(receiver, settings),
+            "tls_port": receiver.tls_port if settings.receiver.tls else None,
             "free_bytes": inbox.free_bytes(),
+            "total_bytes": shutil.disk_usage(settings.data).total,
             "low_disk": inbox.is_low(),
             "associations": receiver.associations,
         }

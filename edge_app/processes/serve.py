@@ -183,8 +183,9 @@ class Supervisor:
         if self._is_ready.is_set():
             return
         self._address = (aet, host, int(port))
+        key = "port" if self._settings.receiver.plain else "tls_port"
         # A receiver that is started again must come back on the port that the scanner knows.
-        self._write_settings(self._settings.replaced(receiver={"port": int(port)}))
+        self._write_settings(self._settings.replaced(receiver={key: int(port)}))
         self._is_ready.set()
         if self._ready:
             self._ready(*self._address)
