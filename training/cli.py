@@ -7,6 +7,7 @@ Data go to files, a summary to stdout, progress to stderr.
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -56,7 +57,7 @@ def _data_parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    index = command("index", _index, "read data sets into one Parquet index, and list what cannot be used")
+    index = command("index", _index, "read data sets into one Parquet index, and list what cannot be used; resumable")
     index.add_argument("--rsna", type=Path, metavar="DIR", help="holds stage_2_train/ and stage_2_train.csv")
     index.add_argument("--aisd", type=Path, metavar="DIR", help="holds dicom-0..3/, image/ and mask/")
     index.add_argument("--generic", type=Path, metavar="DIR", help="holds a folder per study and labels.csv")
@@ -129,15 +130,17 @@ def _index(arguments: argparse.Namespace) -> int:
         find_patients(arguments.aisd)
     if arguments.generic is not None:
         generic.read_table(arguments.generic / generic.TABLE)
+    kept = arguments.out.with_name(f".{arguments.out.name}.reading")
     found = []
     for name, root in roots.items():
         if name == "rsna":
-            found.append(read_rsna(root, workers, allow_missing=arguments.allow_missing))
+            found.append(read_rsna(root, workers, allow_missing=arguments.allow_missing, kept=kept))
         elif name == "aisd":
             found.append(read_aisd(root, workers))
         else:
             found.append(generic.read_generic(root, workers))
     index, rejects = build_index(found, roots, arguments.out)
+    shutil.rmtree(kept, ignore_errors=True)
     slices = sum(len(study.slices) for study in index.studies)
     _say(f"{arguments.out}: {len(index.studies)} studies, {slices} slices")
     for name, count in index.classes().items():

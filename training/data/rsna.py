@@ -12,8 +12,9 @@ from pathlib import Path
 
 from edge_app.core.errors import TrainingError
 from edge_app.core.types import CLASSES
-from training.data.files import FileFacts, examine
+from training.data.files import FileFacts
 from training.data.parallel import Workers
+from training.data.progress import Batch, examine_batch
 from training.data.records import IndexedStudy, Reject, Truth
 from training.data.studies import assemble
 
@@ -29,7 +30,9 @@ _COLUMNS = ("ID", "Label")
 _FILES_PER_TASK = 200
 
 
-def read_rsna(root: Path, workers: Workers, *, allow_missing: bool = False) -> tuple[list[IndexedStudy], list[Reject]]:
+def read_rsna(
+    root: Path, workers: Workers, *, allow_missing: bool = False, kept: Path | None = None
+) -> tuple[list[IndexedStudy], list[Reject]]:
     """Read the data set under `root`.
 
     Parameters
@@ -40,6 +43,8 @@ def read_rsna(root: Path, workers: Workers, *, allow_missing: bool = False) -> t
         Where the files are read.
     allow_missing
         List labelled images that are not there as rejects instead of raising: for a part of the data set.
+    kept
+        Folder in which to keep what was found in the files so far, for a run that may be killed.
 
     Raises
     ------
@@ -54,9 +59,11 @@ def read_rsna(root: Path, workers: Workers, *, allow_missing: bool = False) -> t
     truths = read_table(root / TABLE)
     paths = sorted(folder.glob("*.dcm"))
     rejects = _missing(truths, {path.stem for path in paths}, allow_missing=allow_missing)
-    tasks = [(root, paths[i : i + _FILES_PER_TASK]) for i in range(0, len(paths), _FILES_PER_TASK)]
+    batches = [
+        Batch(SOURCE, root, tuple(paths[i : i + _FILES_PER_TASK]), kept) for i in range(0, len(paths), _FILES_PER_TASK)
+    ]
     facts: list[FileFacts] = []
-    for found in workers.run(_examine, tasks, title="rsna files", sizes=[len(task[1]) for task in tasks]):
+    for found in workers.run(examine_batch, batches, title="rsna files", sizes=[len(b.paths) for b in batches]):
         facts += [f for f in found if isinstance(f, FileFacts)]
         rejects += [f for f in found if isinstance(f, Reject)]
     by_path = {f"{FOLDER}/{image}.dcm": truth for image, truth in truths.items()}
@@ -127,8 +134,3 @@ def _missing(truths: dict[str, Truth], present: set[str], *, allow_missing: bool
     return [
         Reject(SOURCE, f"{FOLDER}/{image}.dcm", "missing", "labelled, but there is no such file") for image in missing
     ]
-
-
-def _examine(task: tuple[Path, list[Path]]) -> list[FileFacts | Reject]:
-    root, paths = task
-    return [examine(root, path, SOURCE) for path in paths]

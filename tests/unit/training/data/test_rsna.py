@@ -7,6 +7,9 @@ import pytest
 from edge_app.core.errors import TrainingError
 from tests.unit.training.data.conftest import HERE
 from tests.unit.training.data.phantoms import SLICES
+from training.data import progress
+from training.data import rsna as module
+from training.data.files import examine
 from training.data.rsna import read_rsna, read_table
 
 TABLE = "stage_2_train.csv"
@@ -102,6 +105,41 @@ def test_corrupt_and_unlabelled_files_are_listed_and_nothing_stops(rsna: Path) -
         (unlabelled.name, "unlabelled"),
     }
     assert sum(len(study.slices) for study in studies) == 8 * SLICES - 2
+
+
+def test_a_reading_that_was_broken_off_goes_on_where_it_stopped(
+    rsna: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = read_rsna(rsna, HERE)
+    monkeypatch.setattr(module, "_FILES_PER_TASK", 10)
+    read: list[str] = []
+
+    def counting(root: Path, path: Path, source: str) -> object:
+        read.append(path.name)
+        if len(read) == 25:
+            raise KeyboardInterrupt
+        return examine(root, path, source)
+
+    monkeypatch.setattr(progress, "examine", counting)
+    with pytest.raises(KeyboardInterrupt):
+        read_rsna(rsna, HERE, kept=tmp_path / "kept")
+    first = [name for name in read if read.count(name) == 1]
+    assert read_rsna(rsna, HERE, kept=tmp_path / "kept") == expected
+    assert read.count(first[0]) == 1  # the first two batches were whole
+    assert read.count(first[22]) == 2
+    assert len(read) == 25 + 8 * SLICES - 20
+
+
+def test_kept_findings_that_are_damaged_or_stale_are_not_used(rsna: Path, tmp_path: Path) -> None:
+    expected = read_rsna(rsna, HERE, kept=tmp_path / "kept")
+    (file,) = (tmp_path / "kept").iterdir()
+    content = file.read_bytes()
+    for damaged in (b"", content[:50], b"{}"):
+        file.write_bytes(damaged)
+        assert read_rsna(rsna, HERE, kept=tmp_path / "kept") == expected
+    (rsna / "stage_2_train" / f"{first_image(rsna)}.dcm").write_bytes(b"changed")
+    _, rejects = read_rsna(rsna, HERE, kept=tmp_path / "kept")
+    assert [r.code for r in rejects] == ["unreadable"]
 
 
 @pytest.mark.parametrize("gone", ["stage_2_train", TABLE])
