@@ -63,8 +63,15 @@ def fake_tensorrt(version: str, gpu: FakeGpu, script: Script | None = None) -> M
     return module
 
 
+class _BoundEnum(enum.Enum):
+    """As pybind11 makes them: equal to their own kind only, but convertible."""
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+
 def _enumeration(path: str, surface: Surface) -> Any:
-    return enum.Enum(path.rpartition(".")[2], {name: number for number, name in enumerate(surface.enums[path])})
+    return _BoundEnum(path.rpartition(".")[2], {name: number for number, name in enumerate(surface.enums[path])})
 
 
 def _make_class(
