@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import zlib
 from dataclasses import dataclass
 from functools import cache
@@ -57,8 +58,7 @@ def _original() -> Dataset:
 
 def make_dataset(sop_uid: str = "", *, study_uid: str = STUDY_UID, pixel: int = 0, **attributes: Any) -> Dataset:
     """Return a CT slice; `pixel` changes its first pixel."""
-    dataset = Dataset()
-    dataset.update(_original())
+    dataset = copy.deepcopy(_original())  # Dataset.update would share the elements
     dataset.SOPInstanceUID = sop_uid or generate_uid()
     dataset.StudyInstanceUID = study_uid
     dataset.SeriesInstanceUID = f"{study_uid}.1"

@@ -41,7 +41,7 @@ from pydicom.uid import (
 )
 from pynetdicom import build_context
 from pynetdicom.presentation import PresentationContext
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
 __all__ = ["DOCUMENT_CLASSES", "DOCUMENT_SYNTAXES", "IMAGE_CLASSES", "IMAGE_SYNTAXES", "supported_contexts"]
 
@@ -97,6 +97,7 @@ def supported_contexts() -> list[PresentationContext]:
     """Return the presentation contexts the receiver offers as SCP (PS3.8 Section 7.1.1.13)."""
     return [
         build_context(Verification, list(DOCUMENT_SYNTAXES[:3])),
+        build_context(StorageCommitmentPushModel, list(DOCUMENT_SYNTAXES[:3])),
         *(build_context(uid, list(IMAGE_SYNTAXES)) for uid in IMAGE_CLASSES),
         *(build_context(uid, list(DOCUMENT_SYNTAXES)) for uid in DOCUMENT_CLASSES),
     ]

@@ -44,7 +44,7 @@ class OpenAssociations:
     """The ledger's ids of the associations that are open, by pynetdicom's object. Threads share it."""
 
     def __init__(self) -> None:
-        self._ids: dict[object, str] = {}
+        self._ids: dict[Any, str] = {}
         self._lock = threading.Lock()
 
     def add(self, association: object) -> str:
@@ -69,6 +69,11 @@ class OpenAssociations:
             if association in self._ids:
                 return self._ids[association]
         raise StoreError("the association is not in the ledger", remedy="Check the disk, then send again.")
+
+    def all(self) -> list[Any]:
+        """Return the associations, oldest first."""
+        with self._lock:
+            return list(self._ids)
 
     def __len__(self) -> int:
         with self._lock:

@@ -48,6 +48,10 @@ class PeerList:
         """Tell whether any peer may call from an IP address; asked before a byte of it is read."""
         return any(_contains(peer.network, address) for peer in self._peers)
 
+    def uses_tls(self, aet: str) -> bool:
+        """Tell whether a peer has a certificate."""
+        return any(peer.certificate_sha256 for peer in self._peers if peer.aet in (aet, ANY_AET))
+
     def problem_with(self, calling_aet: str, address: str, certificate_sha256: str) -> str:
         """Return why a caller is none of the peers, or an empty string.
 

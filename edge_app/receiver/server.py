@@ -17,6 +17,8 @@ from edge_app.core.config import ReceiverSettings
 from edge_app.core.errors import NetworkError
 from edge_app.receiver import handlers, tls
 from edge_app.receiver.admission import Admission
+from edge_app.receiver.commitment import handle_n_action
+from edge_app.receiver.commitment_reports import CommitmentReporter
 from edge_app.receiver.contexts import supported_contexts
 from edge_app.receiver.limits import Budget, Limits
 from edge_app.receiver.listener import Listener, Waiting, listen
@@ -70,6 +72,9 @@ class Receiver:
         self._ae = self._make_ae(settings)
         self._server_tls = tls.server_context(settings) if settings.tls else None
         self._client_tls = tls.client_context(settings) if settings.tls else None
+        self._reporter = CommitmentReporter(
+            ledger, settings.aet, settings.commitment_peers, self._tls_for, self._open_associations.all
+        )
         self._listeners: list[Listener] = []
         self.port, self.tls_port = settings.port, settings.tls_port
 
@@ -89,6 +94,7 @@ class Receiver:
         except NetworkError:
             self.__exit__()
             raise
+        self._reporter.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,6 +102,7 @@ class Receiver:
         # First no new connections, then the open ones: a peer that comes back at once would get in between.
         while self._listeners:
             self._listeners.pop().stop()
+        self._reporter.stop()
         associations = self._ae.active_associations
         stoppers = [threading.Thread(target=_end, args=(association,)) for association in associations]
         for stopper in stoppers:
@@ -103,6 +110,7 @@ class Receiver:
         deadline_s = monotonic_s() + FINISH_S
         for thread in (*stoppers, *associations):
             thread.join(max(0.0, deadline_s - monotonic_s()))
+        self._reporter.join(max(0.0, deadline_s - monotonic_s()))
 
     @property
     def associations(self) -> int:
@@ -154,6 +162,10 @@ class Receiver:
         self._listeners.append(listener)
         return listener.port
 
+    def _tls_for(self, aet: str) -> ssl.SSLContext | None:
+        """Return what to call a peer with: who comes over TLS is called over TLS."""
+        return self._client_tls if self._peers is not None and self._peers.uses_tls(aet) else None
+
     def _may_connect(self, address: str) -> bool:
         # Our own C-ECHO comes from this machine; others on it get no further than the request.
         own = ("127.0.0.1", "::1", self._settings.host)
@@ -183,6 +195,8 @@ class Receiver:
             (evt.EVT_ABORTED, handlers.on_aborted, [associations, ledger]),
             (evt.EVT_C_ECHO, handlers.handle_echo, [admission, ledger, self._echo_answered]),
             (evt.EVT_C_STORE, handlers.handle_store, [self._inbox, associations]),
+            (evt.EVT_N_ACTION, handle_n_action, [ledger, self._reporter.wake]),
+            (evt.EVT_ESTABLISHED, lambda event: self._reporter.wake(event.assoc.requestor.ae_title.strip())),
         ]
 
     def _on_connected(self, event: evt.Event) -> None:
@@ -197,7 +211,7 @@ class Receiver:
             self._settings,
             self._budget,
             on_broken=lambda broken, why: handlers.on_broken(broken, why, self._refusals),
-            on_answer=lambda _association, _answer: None,
+            on_answer=self._reporter.on_answer,
             on_ended=lambda ended: handlers.on_ended(
                 ended, self._open_associations, self._ledger, self._refusals, self._waiting
             ),

@@ -39,6 +39,24 @@ CREATE TABLE quarantine (           -- bytes that could not be taken in, with th
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     path TEXT NOT NULL, reason TEXT NOT NULL, association_id TEXT NOT NULL, received_utc TEXT NOT NULL
 ) STRICT;
+CREATE TABLE commitment_requests (  -- what peers asked us to commit to (PS3.4 Annex J), and how far the report is
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    transaction_uid TEXT NOT NULL, calling_aet TEXT NOT NULL,
+    items TEXT NOT NULL,                     -- JSON: list of [SOP Class UID, SOP Instance UID]
+    state TEXT NOT NULL DEFAULT 'open',      -- open | reported | given_up
+    tries INTEGER NOT NULL DEFAULT 0, received_utc TEXT NOT NULL, updated_utc TEXT NOT NULL,
+    problem TEXT NOT NULL DEFAULT '',
+    UNIQUE (transaction_uid, calling_aet)
+) STRICT;
+CREATE TABLE orders (               -- the hospital's worklist, as it was last seen; see edge_app.store.orders
+    step_id TEXT PRIMARY KEY,                -- what tells scheduled procedure steps apart
+    accession_number TEXT NOT NULL, patient_id TEXT NOT NULL, study_uid TEXT NOT NULL,
+    body TEXT NOT NULL, seen_utc TEXT NOT NULL   -- body: JSON
+) STRICT;
+CREATE TABLE order_matches (        -- which order a study belongs to, for the screen
+    study_uid TEXT PRIMARY KEY, step_id TEXT NOT NULL,
+    body TEXT NOT NULL, at_utc TEXT NOT NULL     -- body: JSON of the order, how it was found, what differs
+) STRICT;
 CREATE TABLE frames (               -- the worker's note on each CT slice it decoded for the screen (or could not)
     sop_uid TEXT PRIMARY KEY,
     study_uid TEXT NOT NULL, series_uid TEXT NOT NULL,
@@ -75,17 +93,46 @@ CREATE TABLE outbox (               -- what has to leave the vehicle
     payload TEXT NOT NULL,                           -- JSON: revision (0: no result yet), last_instance_id
     state TEXT NOT NULL DEFAULT 'queued',            -- queued | sent | failed
     tries INTEGER NOT NULL DEFAULT 0, created_utc TEXT NOT NULL, updated_utc TEXT NOT NULL,
-    problem TEXT NOT NULL DEFAULT ''
+    problem TEXT NOT NULL DEFAULT ''         -- state, problem: over all destinations that are served
+) STRICT;
+CREATE INDEX outbox_by_state ON outbox(state, kind, id);
+CREATE TABLE dispatches (           -- how far one destination is with an outbox row; no row: not begun
+    outbox_id INTEGER NOT NULL, destination TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'queued',            -- queued | sent | failed
+    tries INTEGER NOT NULL DEFAULT 0, updated_utc TEXT NOT NULL, problem TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (outbox_id, destination)
+) STRICT;
+CREATE TABLE diversions (           -- where the run goes; the last row counts, see edge_app.store.diversion
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    destination TEXT NOT NULL, by TEXT NOT NULL, at_utc TEXT NOT NULL
+) STRICT;
+CREATE TABLE commitments (          -- Storage Commitment transactions we asked for (PS3.4 Annex J)
+    transaction_uid TEXT PRIMARY KEY,
+    destination TEXT NOT NULL, study_uid TEXT NOT NULL, requested_utc TEXT NOT NULL,
+    answered_utc TEXT                        -- NULL: not yet
+) STRICT;
+CREATE TABLE acknowledgements (     -- somebody at the centre has seen a result
+    study_uid TEXT NOT NULL, revision INTEGER NOT NULL, destination TEXT NOT NULL,
+    by TEXT NOT NULL, role TEXT NOT NULL, at_utc TEXT NOT NULL, received_utc TEXT NOT NULL,
+    PRIMARY KEY (study_uid, revision, destination)
 ) STRICT;
 CREATE TABLE deliveries (           -- one row per object and destination: the proof, or the refusals so far
     destination TEXT NOT NULL, sop_uid TEXT NOT NULL, study_uid TEXT NOT NULL,
-    state TEXT NOT NULL,                     -- sent | refused
-    status INTEGER NOT NULL,                 -- DIMSE status the destination answered; -1: never asked
+    state TEXT NOT NULL,                     -- sent | refused | lost (the destination says it has it not)
+    status INTEGER NOT NULL,                 -- DIMSE or HTTP status the destination answered; -1: never asked
     transfer_syntax_uid TEXT NOT NULL, sha256 TEXT NOT NULL,
     tries INTEGER NOT NULL, at_utc TEXT NOT NULL, problem TEXT NOT NULL DEFAULT '',
+    sop_class_uid TEXT NOT NULL DEFAULT '',
+    proof TEXT NOT NULL DEFAULT 'answered',  -- answered (Success) | found (asked for it) | committed
     PRIMARY KEY (destination, sop_uid)
 ) STRICT;
 CREATE INDEX deliveries_by_study ON deliveries(study_uid);
+CREATE TABLE crew (                 -- what the crew entered on the screen; see edge_app.store.crew
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    study_uid TEXT NOT NULL,                 -- '' for what belongs to the screen itself
+    kind TEXT NOT NULL, body TEXT NOT NULL,  -- body: JSON
+    at_utc TEXT NOT NULL
+) STRICT;
 CREATE TABLE audit (                -- append-only, hash-chained; see edge_app.store.audit
     seq INTEGER PRIMARY KEY,
     at_utc TEXT NOT NULL, process TEXT NOT NULL, event TEXT NOT NULL, body TEXT NOT NULL,

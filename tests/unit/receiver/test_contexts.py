@@ -22,6 +22,7 @@ REQUIRED_SYNTAXES = {
 }
 REQUIRED_CLASSES = {
     "1.2.840.10008.1.1": "Verification",
+    "1.2.840.10008.1.20.1": "Storage Commitment Push Model",
     "1.2.840.10008.5.1.4.1.1.2": "CT",
     "1.2.840.10008.5.1.4.1.1.2.1": "Enhanced CT",
     "1.2.840.10008.5.1.4.1.1.7": "Secondary Capture",
@@ -39,5 +40,5 @@ def test_every_required_object_and_encoding_is_accepted() -> None:
 
 def test_nothing_is_offered_twice() -> None:
     classes = [context.abstract_syntax for context in supported_contexts()]
-    assert len(classes) == len(set(classes)) == 1 + len(IMAGE_CLASSES) + len(DOCUMENT_CLASSES)
+    assert len(classes) == len(set(classes)) == 2 + len(IMAGE_CLASSES) + len(DOCUMENT_CLASSES)
     assert len(IMAGE_SYNTAXES) == len(set(IMAGE_SYNTAXES))
