@@ -16,7 +16,15 @@ from rich.table import Table
 if TYPE_CHECKING:
     from edge_app.processes.doctor import Finding
 
-__all__ = ["percent", "print_findings", "print_studies", "result_words", "score_words", "send_with_progress"]
+__all__ = [
+    "delivery_words",
+    "percent",
+    "print_findings",
+    "print_studies",
+    "result_words",
+    "score_words",
+    "send_with_progress",
+]
 
 VERDICT_WORDS = {
     "hemorrhage": "HAEMORRHAGE SUSPECTED",
@@ -44,7 +52,8 @@ def print_studies(studies: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     table = Table(
         title="AI triage aid - not a diagnosis. A clinician must read the images.", title_justify="left", box=SIMPLE
     )
-    for heading in ("Patient ID", "Result", "Scores", "Slices", "Model"):
+    headings = ("Patient ID", "Result", "Scores", "Slices", "Model", "Delivery")
+    for heading in headings if any("delivery" in study for study in studies) else headings[:-1]:
         table.add_column(heading, overflow="fold")
     for study in studies:
         model = study["model"]
@@ -54,6 +63,7 @@ def print_studies(studies: Sequence[dict[str, Any]], *, as_json: bool) -> None:
             score_words(study),
             str(len(study["slices"])),
             f"{model['name']} {model['version']}{' SYNTHETIC' if model['synthetic'] else ''}" if model else "-",
+            *([delivery_words(study)] if "delivery" in study else []),
         )
     Console().print(table)
 
@@ -72,6 +82,22 @@ def score_words(study: dict[str, Any]) -> str:
     if not scores:
         return "-"
     return f"haemorrhage {percent(scores['hemorrhage'])}\nischaemic signs {percent(scores['ischemic'])}"
+
+
+def delivery_words(study: dict[str, Any]) -> str:
+    """Return how far a study's delivery is, one line for each destination, or a dash."""
+    said = []
+    for there in study["delivery"]:
+        counts = [
+            f"{there[word]} {word}" for word in ("committed", "found", "answered", "refused", "lost") if there[word]
+        ]
+        seen = there["acknowledged"]
+        said.append(
+            f"{there['destination']}: {there['state']}"
+            + (f" ({', '.join(counts)})" if counts else "")
+            + (f", seen by {seen['by']} {seen['at_utc']}" if seen else "")
+        )
+    return "\n".join(said) or "-"
 
 
 def print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:

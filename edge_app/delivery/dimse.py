@@ -1,4 +1,4 @@
-"""One association to the destination: objects go as the bytes they were received as (PS3.4 Annex B).
+"""One association to a DICOM destination: objects go as the bytes they were received as (PS3.4 Annex B).
 
 The network calls run on a thread of their own, so that a link that hangs never keeps the process from giving its
 signs of life or from stopping. Nothing else runs there.
@@ -7,11 +7,11 @@ signs of life or from stopping. Nothing else runs there.
 from __future__ import annotations
 
 import contextlib
-import socket
+import ssl
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import BytesIO
+from typing import Any
 
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -21,57 +21,70 @@ from pynetdicom.sop_class import Verification
 
 from edge_app.core.config import DeliverySettings
 from edge_app.core.errors import NetworkError, SendError
+from edge_app.delivery.address import Address
+from edge_app.delivery.calls import Calls, prepare_socket
+from edge_app.delivery.compress import SMALLER, compressed, is_compressible
 from edge_app.delivery.items import Item
+from edge_app.delivery.link import Receipt
 from edge_app.store.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
-__all__ = ["Destination", "Link", "Receipt"]
-
-_T = TypeVar("_T")
+__all__ = ["Link", "associate"]
 
 _UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
-_HAS_IT = frozenset({0x0000, 0xB000, 0xB006, 0xB007, 0x0111})
-"""Success, the warnings that mean "stored" (PS3.4 Table B.2-1), and Duplicate SOP Instance (PS3.7 Annex C)."""
 
-POLL_S = 0.1
-"""How often the waiting thread looks up from a network call."""
+@contextlib.contextmanager
+def associate(
+    address: Address,
+    settings: DeliverySettings,
+    contexts: Sequence[PresentationContext],
+    calls: Calls,
+    *,
+    tls: ssl.SSLContext | None = None,
+    handlers: Sequence[tuple[Any, Any]] = (),
+    roles: Sequence[Any] = (),
+) -> Iterator[Any]:
+    """Open an association and yield it; it is released at the end, or cut after an error.
 
-CUT_S = 1.0
-"""How long a call may take to notice that its connection was cut."""
+    Raises
+    ------
+    NetworkError
+        If the destination is out of reach or rejects it.
+    """
 
+    def on_connection(event: evt.Event) -> None:
+        connection = event.assoc.dul.socket.socket
+        prepare_socket(connection, settings.stalled_timeout_s)
+        calls.watch(connection)
 
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """A DICOM peer."""
-
-    aet: str
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Destination:
-        """Read ``AE@HOST:PORT``; the settings have checked the form."""
-        aet, _, address = text.rpartition("@")
-        host, _, port = address.rpartition(":")
-        return cls(aet, host.strip("[]"), int(port))
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What the peer answered to one object, and the transfer syntax in which it got it."""
-
-    status: int
-    transfer_syntax_uid: str
-
-    @property
-    def accepted(self) -> bool:
-        """Tell whether the peer has the object now."""
-        return self.status in _HAS_IT
-
-    @property
-    def busy(self) -> bool:
-        """Tell whether the peer has no room (0xA7xx): true for whatever would come next as well."""
-        return self.status & 0xFF00 == 0xA700
+    ae = AE(ae_title=settings.calling_aet)
+    ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    ae.connection_timeout = settings.connect_timeout_s
+    ae.acse_timeout = settings.connect_timeout_s
+    ae.dimse_timeout = settings.answer_timeout_s
+    ae.network_timeout = settings.stalled_timeout_s
+    assoc = calls.run(
+        lambda: ae.associate(
+            address.host,
+            address.port,
+            contexts=list(contexts),
+            ae_title=address.aet,
+            ext_neg=list(roles),
+            evt_handlers=[(evt.EVT_CONN_OPEN, on_connection), *handlers],
+            tls_args=(tls, address.host) if tls else None,
+        )
+    )
+    if not assoc.is_established:
+        why = "rejected the association" if assoc.is_rejected else "does not answer"
+        raise NetworkError(f"{address.text} {why}", remedy="It is tried again by itself.")
+    try:
+        yield assoc
+        if assoc.is_established:
+            with contextlib.suppress(NetworkError):
+                calls.run(assoc.release)
+    finally:
+        calls.cut()
 
 
 class Link:
@@ -79,11 +92,11 @@ class Link:
 
     Parameters
     ----------
-    destination, settings
-        Whom to call, and for how long to wait.
+    address, settings, tls
+        Whom to call, for how long to wait, and the context of a TLS destination.
     items
-        The objects to be sent: presentation contexts are agreed for each in its own transfer syntax, and for each in
-        an uncompressed one as a fallback.
+        The objects to be sent: presentation contexts are agreed for each in its own transfer syntax, for each in an
+        uncompressed one as a fallback, and for images in smaller ones.
     go_on
         Asked about ten times a second while a call waits; False cuts the connection.
 
@@ -94,77 +107,56 @@ class Link:
     """
 
     def __init__(
-        self, destination: Destination, settings: DeliverySettings, items: Iterable[Item], go_on: Callable[[], bool]
+        self,
+        address: Address,
+        settings: DeliverySettings,
+        items: Iterable[Item],
+        go_on: Callable[[], bool],
+        *,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._destination = destination
-        self._settings = settings
-        self._contexts = _contexts(items)
-        self._go_on = go_on
-        self._socket: socket.socket | None = None
+        self._address = address
+        self._calls = Calls(go_on)
+        self._open = contextlib.ExitStack()
+        self._associating = associate(address, settings, _contexts(items), self._calls, tls=tls)
         self._assoc: Any = None
         self._agreed: frozenset[tuple[str, str]] = frozenset()
-        self._raw_files = contextlib.ExitStack()
 
     def __enter__(self) -> Link:
-        ae = AE(ae_title=self._settings.calling_aet)
-        ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-        ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        ae.connection_timeout = self._settings.connect_timeout_s
-        ae.acse_timeout = self._settings.connect_timeout_s
-        ae.dimse_timeout = self._settings.answer_timeout_s
-        ae.network_timeout = self._settings.stalled_timeout_s
-        peer = self._destination
-        self._assoc = self._call(
-            lambda: ae.associate(
-                peer.host,
-                peer.port,
-                contexts=self._contexts,
-                ae_title=peer.aet,
-                evt_handlers=[(evt.EVT_CONN_OPEN, self._on_connection)],
-            )
-        )
-        if not self._assoc.is_established:
-            why = "rejected the association" if self._assoc.is_rejected else "does not answer"
-            raise NetworkError(f"{peer.aet}@{peer.host}:{peer.port} {why}", remedy="It is tried again by itself.")
+        self._assoc = self._open.enter_context(self._associating)
         self._agreed = frozenset(
             (str(context.abstract_syntax), str(context.transfer_syntax[0])) for context in self._assoc.accepted_contexts
         )
-        self._raw_files.enter_context(_files_as_they_are())
+        self._open.enter_context(_files_as_they_are())
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._raw_files.close()
-        if kind is None and self._assoc.is_established:
-            with contextlib.suppress(NetworkError):
-                self._call(self._assoc.release)
-        self._cut()
+    def __exit__(self, *error: Any) -> None:
+        self._open.__exit__(*error)
 
-    def send(self, item: Item) -> Receipt:
-        """Send one object and return the peer's answer.
-
-        Raises
-        ------
-        SendError
-            If the peer takes this kind of object in no form that we can make; the others are not concerned.
-        NetworkError
-            If the connection broke or the answer did not come in time: whether the peer has it is not known.
-        """
-        if (item.sop_class_uid, item.transfer_syntax_uid) in self._agreed:
-            content: Any = item.path
-            syntax = item.transfer_syntax_uid
+    def send(self, item: Item, *, smaller: bool = False) -> Receipt:
+        """Send one object and return the peer's answer; see `edge_app.delivery.link.Sender`."""
+        content: Any = None
+        size_bytes = 0
+        if smaller and is_compressible(item):
+            content = compressed(item, [syntax for syntax in SMALLER if (item.sop_class_uid, syntax) in self._agreed])
+        if content is not None:
+            syntax = str(content.file_meta.TransferSyntaxUID)
+            size_bytes = _encoded_size(content)
+        elif (item.sop_class_uid, item.transfer_syntax_uid) in self._agreed:
+            content, syntax, size_bytes = item.path, item.transfer_syntax_uid, item.path.stat().st_size
         else:
             content, syntax = self._converted(item)
-        status = self._call(lambda: self._assoc.send_c_store(content))
+        status = self._calls.run(lambda: self._assoc.send_c_store(content))
         if "Status" not in status:
             raise NetworkError("the connection broke before the answer came", remedy="It is tried again by itself.")
-        return Receipt(int(status.Status), syntax)
+        return Receipt(int(status.Status), syntax, size_bytes)
 
     def _converted(self, item: Item) -> tuple[Any, str]:
         """Return the object in an uncompressed transfer syntax that the peer takes: same UIDs, same pixel values."""
         accepted = [str(uid) for uid in _UNCOMPRESSED if (item.sop_class_uid, str(uid)) in self._agreed]
         if not accepted:
             raise SendError(
-                f"{self._destination.aet} takes no {item.sop_class_uid} in {item.transfer_syntax_uid} or uncompressed",
+                f"{self._address.aet} takes no {item.sop_class_uid} in {item.transfer_syntax_uid} or uncompressed",
                 remedy="Ask the destination's administrator to allow it.",
             )
         try:
@@ -179,65 +171,42 @@ class Link:
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         return dataset, accepted[0]
 
-    def _call(self, work: Callable[[], _T]) -> _T:
-        outcome: list[_T] = []
-        problem: list[Exception] = []
 
-        def run() -> None:
-            try:
-                outcome.append(work())
-            except (OSError, RuntimeError, ValueError, AttributeError) as error:
-                problem.append(error)
-
-        thread = threading.Thread(target=run, name="delivery-call", daemon=True)
-        thread.start()
-        while thread.is_alive():
-            thread.join(POLL_S)
-            if thread.is_alive() and not self._go_on():
-                self._cut()
-                thread.join(CUT_S)
-                raise NetworkError("stopped while sending", remedy="It is sent again after the next start.")
-        if problem:
-            raise NetworkError(f"sending failed: {problem[0]}", remedy="It is tried again by itself.") from problem[0]
-        return outcome[0]
-
-    def _on_connection(self, event: evt.Event) -> None:
-        connection = event.assoc.dul.socket.socket
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            # A vehicle that drives out of coverage gets no reset: without this the kernel keeps trying for 15 minutes.
-            connection.setsockopt(
-                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self._settings.stalled_timeout_s * 1000)
-            )
-        self._socket = connection
-
-    def _cut(self) -> None:
-        """Close the connection under pynetdicom's feet: its threads end, whatever they were waiting for."""
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-            self._socket = None
+def _encoded_size(dataset: Any) -> int:
+    buffer = BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return len(buffer.getvalue())
 
 
 def _contexts(items: Iterable[Item]) -> list[PresentationContext]:
     """Ask for each transfer syntax apart: in one context the peer would choose, and might choose another one."""
-    stored = {(item.sop_class_uid, item.transfer_syntax_uid) for item in items}
+    known = list(items)
+    stored = {(item.sop_class_uid, item.transfer_syntax_uid) for item in known}
+    smaller = {(item.sop_class_uid, syntax) for item in known if is_compressible(item) for syntax in SMALLER}
     plain = {(sop_class, str(syntax)) for sop_class, _ in stored for syntax in _UNCOMPRESSED}
-    wanted = (*sorted(stored), *sorted(plain - stored))
+    wanted = (*sorted(stored), *sorted(smaller - stored), *sorted(plain - stored - smaller))
     # Verification is taken by everybody: a peer that takes none of the objects still accepts the association, and can
     # be told from one that is out of order.
     return [build_context(sop_class, syntax) for sop_class, syntax in wanted] + [build_context(Verification)]
 
 
+_SWITCH = threading.Lock()
+_users = 0
+
+
 @contextlib.contextmanager
-def _files_as_they_are() -> Any:
+def _files_as_they_are() -> Iterator[None]:
     """Have pynetdicom stream the data set out of the file instead of decoding and encoding it again.
 
-    This is a switch of the module, not of the association; it is put back, since others in the process may send too.
+    This is a switch of the module, not of the association: it is put back when the last of several links is closed.
     """
-    before = _config.STORE_SEND_CHUNKED_DATASET
-    _config.STORE_SEND_CHUNKED_DATASET = True
+    global _users
+    with _SWITCH:
+        _users += 1
+        _config.STORE_SEND_CHUNKED_DATASET = True
     try:
         yield
     finally:
-        _config.STORE_SEND_CHUNKED_DATASET = before
+        with _SWITCH:
+            _users -= 1
+            _config.STORE_SEND_CHUNKED_DATASET = _users > 0

@@ -13,7 +13,7 @@ from edge_app.core.errors import SendError
 from edge_app.store.paths import StorePaths
 from edge_app.store.rows import InstanceRow
 
-__all__ = ["Item", "data_set_of", "item_of_file", "items_of_instances", "verify"]
+__all__ = ["Item", "data_set_of", "item_of_document", "item_of_file", "items_of_instances", "verify"]
 
 _LENGTH_TAG = b"\x02\x00\x00\x00UL\x04\x00"
 """FileMetaInformationGroupLength (0002,0000), always the first element after the prefix (PS3.10 Section 7.1)."""
@@ -28,6 +28,16 @@ class Item:
     transfer_syntax_uid: str
     path: Path
     sha256: str
+
+    @property
+    def is_document(self) -> bool:
+        """Tell whether it is text for a web server instead of a DICOM object; then `sha256` is over the whole file."""
+        return not self.sop_class_uid
+
+
+def item_of_document(path: Path, identifier: str) -> Item:
+    """Return the item for a JSON document of ours; `identifier` stands in the place of the SOP Instance UID."""
+    return Item(identifier, "", "", path, hashlib.sha256(_content(path)).hexdigest())
 
 
 def items_of_instances(
@@ -62,13 +72,17 @@ def data_set_of(path: Path) -> bytes:
     SendError
         If the file cannot be read or has no file meta information.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise SendError(f"{path.name} cannot be read: {error}", remedy="Check the store's disk.") from error
+    content = _content(path)
     if content[128:132] != b"DICM" or content[132:140] != _LENGTH_TAG:
         raise SendError(f"{path.name} is not a DICOM file", remedy="Check the store's disk.")
     return content[144 + int.from_bytes(content[140:144], "little") :]
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SendError(f"{path.name} cannot be read: {error}", remedy="Check the store's disk.") from error
 
 
 def verify(item: Item) -> None:
@@ -79,5 +93,6 @@ def verify(item: Item) -> None:
     SendError
         If it does not, or cannot be read.
     """
-    if hashlib.sha256(data_set_of(item.path)).hexdigest() != item.sha256:
+    content = _content(item.path) if item.is_document else data_set_of(item.path)
+    if hashlib.sha256(content).hexdigest() != item.sha256:
         raise SendError(f"{item.path.name} has changed on disk", remedy="Check the store's disk.")

@@ -1,4 +1,4 @@
-"""Working off the outbox: results first, then images; each object once, however often the link breaks.
+"""Working off the outbox for a destination: results first, then images; each once, however often the link breaks.
 
 What was sent is in the ledger before the next object leaves, so a process that is killed goes on where it was. An
 object that was on its way at that moment is sent again, under the same UID: for the peer it is the same instance.
@@ -8,35 +8,23 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 from edge_app.core.clock import MonotonicClock, monotonic_s
 from edge_app.core.config import DeliverySettings
 from edge_app.core.errors import MsuError, NetworkError, SendError
 from edge_app.core.logs import get_logger, short
-from edge_app.delivery.dimse import Receipt
+from edge_app.delivery.compress import LinkSpeed
 from edge_app.delivery.items import Item, items_of_instances, verify
+from edge_app.delivery.link import Connect, Sender
 from edge_app.delivery.retry import Backoff
 from edge_app.store import outbox
 from edge_app.store.ledger import Ledger
 from edge_app.store.outbox import DeliveryRow, OutboxRow
 
-__all__ = ["Connect", "DeliveryQueue", "MakeObjects", "Sender"]
+__all__ = ["DeliveryQueue", "MakeObjects"]
 
 _log = get_logger(__name__)
-
-
-class Sender(Protocol):
-    """An open link: `edge_app.delivery.dimse.Link`."""
-
-    def send(self, item: Item) -> Receipt:
-        """Send one object."""
-
-
-Connect = Callable[[Sequence[Item]], AbstractContextManager[Sender]]
-"""Opens a link for some objects."""
 
 MakeObjects = Callable[[OutboxRow], Sequence[Item]]
 """Returns the objects of a result row, making them where they are not there yet; raises `MsuError`."""
@@ -61,31 +49,48 @@ class DeliveryQueue:
     ledger
         Where the outbox and the proofs are.
     settings
-        Destination and patience.
+        How patient to be.
+    destination
+        What the ledger files this destination's proofs under.
     connect, make_objects
-        The way out, and how a result becomes DICOM objects.
+        The way out, and how a result becomes objects.
+    stopped
+        True when the process is to end, or this destination is no longer served: the next object is not begun, and
+        the one under way is cut.
+    takes_images
+        False where only results go.
+    served
+        All destinations that are served now; a row is closed when all of them are done with it.
+    speed
+        What is known of the link's speed; a slow one gets images compressed.
     backoff, clock
         Injected by tests.
-    stopped
-        True when the process is to end: then the next object is not begun.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         settings: DeliverySettings,
+        destination: str,
         *,
         connect: Connect,
         make_objects: MakeObjects,
         stopped: Callable[[], bool],
+        takes_images: bool = True,
+        served: Callable[[], Sequence[str]] | None = None,
+        speed: LinkSpeed | None = None,
         backoff: Backoff | None = None,
         clock: MonotonicClock = monotonic_s,
     ) -> None:
         self._ledger = ledger
         self._settings = settings
+        self._destination = destination
         self._connect = connect
         self._make_objects = make_objects
         self._stopped = stopped
+        self._takes_images = takes_images
+        self._served = served or (lambda: (destination,))
+        self._speed = speed or LinkSpeed(settings.compress_below_kbit_s)
         self._backoff = backoff or Backoff(settings.retry_first_s, settings.retry_longest_s)
         self._clock = clock
         self._link = _Wait()
@@ -97,14 +102,14 @@ class DeliveryQueue:
 
     def detail(self) -> dict[str, object]:
         """Return what the heartbeat says: counts by kind and state, the link's state, and when it is tried again."""
-        off = not self._settings.destination
         return {
-            "destination": self._settings.destination,
-            "link": "off" if off else self._state,
-            "problem": "no destination configured: nothing is sent" if off else self._problem,
+            "destination": self._destination,
+            "link": self._state,
+            "problem": self._problem,
             "next_try_in_s": round(max(0.0, self._link.until_s - self._clock()), 1) if self._state == "down" else None,
             "sending": self._sending,
-            "outbox": outbox.count_by_state(self._ledger),
+            "kbit_s": round(self._speed.kbit_s) if self._speed.kbit_s is not None else None,
+            "outbox": outbox.count_by_state(self._ledger, self._destination),
         }
 
     def step(self) -> bool:
@@ -112,7 +117,7 @@ class DeliveryQueue:
         row = self._next()
         if row is None:
             return False
-        outbox.note_attempt(self._ledger, row)
+        outbox.note_attempt(self._ledger, row, self._destination)
         try:
             items = self._items(row)
         except MsuError as error:
@@ -120,14 +125,19 @@ class DeliveryQueue:
             return True
         missing = self._missing(row, items)
         if missing:
+            newest = max((waiting.id for waiting in outbox.queued(self._ledger)), default=row.id)
+
+            def go_on() -> bool:
+                return not self._stopped() and not self._is_overtaken(row, newest)
+
             self._sending = row.kind
             try:
-                with self._connect(missing) as link:
+                with self._connect(missing, go_on) as link:
                     self._link = _Wait()
                     self._state, self._problem = "up", ""
-                    self._send_all(link, row, missing)
+                    self._send_all(link, row, missing, go_on)
             except NetworkError as error:
-                if not self._stopped():
+                if go_on():
                     self._back_off(error)
                 return True
             finally:
@@ -136,13 +146,20 @@ class DeliveryQueue:
         self._settle(row, items)
         return True
 
+    def _is_overtaken(self, row: OutboxRow, newest: int) -> bool:
+        """Tell whether a result has come since: it does not wait for the images, nor for the one under way.
+
+        At 64 kbit/s an image takes a minute. What was sent of it is lost; results are rare, and cannot wait.
+        """
+        return row.kind == "images" and outbox.has_queued_result(self._ledger, after_id=newest)
+
     def _next(self) -> OutboxRow | None:
         now_s = self._clock()
-        if not self._settings.destination or now_s < self._link.until_s:
+        if self._stopped() or now_s < self._link.until_s:
             return None
         due = [
             row
-            for row in outbox.queued(self._ledger)
+            for row in outbox.queued_for(self._ledger, self._destination)
             if row.id not in self._rows or now_s >= self._rows[row.id].until_s
         ]
         return min(due, key=lambda row: self._rows[row.id].broke // STRIKES, default=None)
@@ -150,30 +167,30 @@ class DeliveryQueue:
     def _items(self, row: OutboxRow) -> Sequence[Item]:
         if row.kind == "result":
             return self._make_objects(row)
+        if not self._takes_images:
+            return ()
         result = outbox.result_of(self._ledger, row.study_uid, row.revision)
         first = result.key_slices if result else ()
         return items_of_instances(self._ledger.instances(study_uid=row.study_uid), self._ledger.paths, first)
 
     def _missing(self, row: OutboxRow, items: Sequence[Item]) -> list[Item]:
-        done = outbox.deliveries(self._ledger, row.study_uid, self._settings.destination)
+        done = outbox.deliveries(self._ledger, row.study_uid, self._destination)
         missing = [item for item in items if item.sop_uid not in done or not self._is_over(done[item.sop_uid])]
         return sorted(missing, key=lambda item: self._broke[item.sop_uid])
 
     def _is_over(self, delivery: DeliveryRow) -> bool:
         return delivery.state == "sent" or delivery.tries >= self._settings.refusals_max
 
-    def _send_all(self, link: Sender, row: OutboxRow, items: Sequence[Item]) -> None:
-        newest = max(waiting.id for waiting in outbox.queued(self._ledger))
+    def _send_all(self, link: Sender, row: OutboxRow, items: Sequence[Item], go_on: Callable[[], bool]) -> None:
         for item in items:
-            # A result that came meanwhile overtakes the images: on a thin link they take minutes.
-            overtaken = row.kind == "images" and outbox.has_queued_result(self._ledger, after_id=newest)
-            if self._stopped() or overtaken:
+            if not go_on():
                 return
             try:
                 self._send(link, row, item)
             except NetworkError:
-                self._broke[item.sop_uid] += 1
-                self._rows[row.id].broke += 1
+                if go_on():
+                    self._broke[item.sop_uid] += 1
+                    self._rows[row.id].broke += 1
                 raise
 
     def _send(self, link: Sender, row: OutboxRow, item: Item) -> None:
@@ -181,7 +198,10 @@ class DeliveryQueue:
         status, problem = -1, ""
         try:
             verify(item)
-            receipt = link.send(item)
+            began_s = self._clock()
+            # A row that was tried often may be one whose pixels break the encoder: it goes as it is.
+            receipt = link.send(item, smaller=self._speed.is_slow and row.tries < STRIKES)
+            self._speed.note(receipt.size_bytes, self._clock() - began_s)
             if receipt.busy:
                 raise NetworkError(
                     f"the destination has no room (0x{receipt.status:04X})", remedy="It is tried again by itself."
@@ -190,19 +210,20 @@ class DeliveryQueue:
             if receipt.accepted:
                 outbox.note_sent(
                     self._ledger,
-                    self._settings.destination,
+                    self._destination,
                     row.study_uid,
                     item.sop_uid,
                     status=receipt.status,
                     transfer_syntax_uid=receipt.transfer_syntax_uid,
                     sha256=item.sha256,
+                    sop_class_uid=item.sop_class_uid,
                 )
                 return
         except SendError as error:
             problem = f"{error.code} {error.message}"
         outbox.note_refused(
             self._ledger,
-            self._settings.destination,
+            self._destination,
             row.study_uid,
             item.sop_uid,
             status=status,
@@ -229,7 +250,7 @@ class DeliveryQueue:
 
     def _settle(self, row: OutboxRow, items: Sequence[Item]) -> None:
         """Close a row once each of its objects was sent, or was refused too often."""
-        done = outbox.deliveries(self._ledger, row.study_uid, self._settings.destination)
+        done = outbox.deliveries(self._ledger, row.study_uid, self._destination)
         known = [done[item.sop_uid] for item in items if item.sop_uid in done]
         sent = sum(delivery.state == "sent" for delivery in known)
         refused = [delivery for delivery in known if delivery.state != "sent"]
@@ -242,7 +263,13 @@ class DeliveryQueue:
 
     def _finish(self, row: OutboxRow, state: str, objects: int, problem: str) -> None:
         outbox.finish(
-            self._ledger, row, state, destination=self._settings.destination, objects=objects, problem=problem
+            self._ledger,
+            row,
+            state,
+            destination=self._destination,
+            objects=objects,
+            problem=problem,
+            served=self._served(),
         )
         if state != "queued":
             self._rows.pop(row.id, None)

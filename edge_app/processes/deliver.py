@@ -7,14 +7,17 @@ from collections.abc import Callable, Sequence
 
 from edge_app.core.clock import monotonic_s
 from edge_app.core.config import Settings
-from edge_app.core.errors import StoreError
+from edge_app.core.errors import ProcessError, StoreError
 from edge_app.core.logs import get_logger
-from edge_app.delivery.dimse import Destination, Link
-from edge_app.delivery.items import Item, item_of_file
-from edge_app.delivery.queue import DeliveryQueue
+from edge_app.delivery.address import Protocol, parse_address
+from edge_app.delivery.items import Item, item_of_document, item_of_file
+from edge_app.delivery.proof import listen_for_reports
+from edge_app.delivery.runner import Runner
+from edge_app.delivery.tls import client_context
 from edge_app.processes.facts import FactsOfModels
-from edge_app.reports import write_reports
+from edge_app.reports import FHIR_FILE, MESSAGE_FILE, message_uid, write_reports
 from edge_app.store import outbox
+from edge_app.store.diversion import current_diversion
 from edge_app.store.ledger import Ledger
 from edge_app.store.outbox import OutboxRow
 from edge_app.store.paths import StorePaths
@@ -24,6 +27,9 @@ __all__ = ["run"]
 BEAT_S = 1.0
 POLL_S = 0.25
 FORGOTTEN_EVERY_S = 10.0
+
+STUCK_S = 60.0
+"""A destination's thread that has not looked up for so long keeps the process from saying that it lives."""
 
 _log = get_logger(__name__)
 
@@ -37,12 +43,26 @@ def run(settings: Settings, *, stop: threading.Event, ready: Callable[[], None] 
         `[delivery]` says where to; without a destination the process only says so.
     ready
         Called once when the ledger is open and the first heartbeat given.
+
+    Raises
+    ------
+    ConfigError
+        If certificates or credentials cannot be read.
+    NetworkError
+        If the port for commitment reports is taken.
     """
-    with Ledger(StorePaths(settings.data), "deliver") as ledger:
+    with (
+        Ledger(StorePaths(settings.data), "deliver") as ledger,
+        listen_for_reports(ledger, settings.delivery),
+    ):
         retried = outbox.requeue_failed(ledger)
         if retried:
             _log.event(404, "given up before, tried again", rows=retried)
-        _Loop(settings, ledger, stop).run(ready)
+        loop = _Loop(settings, ledger, stop)
+        try:
+            loop.run(ready)
+        finally:
+            loop.close()
 
 
 class _Loop:
@@ -51,45 +71,111 @@ class _Loop:
         self._stop = stop
         self._beat_at_s = self._forgotten_at_s = float("-inf")
         self._analysis = settings.analysis
+        self._delivery = settings.delivery
         self._facts = FactsOfModels(settings.analysis)
-        delivery = settings.delivery
-
-        def connect(items: Sequence[Item]) -> Link:
-            return Link(Destination.parse(delivery.destination), delivery, items, self._go_on)
-
-        self._queue = DeliveryQueue(
-            ledger, delivery, connect=connect, make_objects=self._make_objects, stopped=stop.is_set
-        )
+        self._making = threading.Lock()
+        self._runners: dict[str, Runner] = {}
+        self._served: tuple[str, ...] = ()
+        self._unknown = ""
+        addresses = (settings.delivery.destination, *settings.delivery.alternatives, *settings.delivery.also)
+        secure = any(parse_address(text).tls for text in addresses if text)
+        self._tls = client_context(settings.delivery) if secure else None
 
     def run(self, ready: Callable[[], None] | None) -> None:
-        self._go_on()
+        self._follow()
+        self._beat()
         if ready:
             ready()
         while not self._stop.is_set():
             if monotonic_s() - self._forgotten_at_s >= FORGOTTEN_EVERY_S:
                 self._forgotten_at_s = monotonic_s()
                 outbox.add_forgotten_images(self._ledger)
-            if not self._queue.step():
-                self._stop.wait(POLL_S)
-            self._go_on()
+            self._follow()
+            self._beat()
+            self._stop.wait(POLL_S)
 
-    def _make_objects(self, row: OutboxRow) -> Sequence[Item]:
+    def close(self) -> None:
+        """Stop all destinations."""
+        for runner in self._runners.values():
+            runner.stop()
+
+    def _follow(self) -> None:
+        """Serve the centre the crew chose, and those that are always served; hand over what is held when it changes."""
+        wanted = tuple(dict.fromkeys(text for text in (self._centre(), *self._delivery.also) if text))
+        if wanted == self._served:
+            return
+        for text in set(self._runners) - set(wanted):
+            self._runners.pop(text).stop()
+        self._served = wanted
+        outbox.settle_all(self._ledger, wanted)
+        for text in wanted:
+            if text not in self._runners:
+                runner = Runner(
+                    self._ledger,
+                    self._delivery,
+                    parse_address(text),
+                    make_objects=self._make_objects,
+                    served=lambda: self._served,
+                    tls=self._tls,
+                )
+                self._runners[text] = runner
+                runner.start()
+
+    def _centre(self) -> str:
+        chosen = current_diversion(self._ledger)
+        if not chosen or chosen == self._delivery.destination:
+            return self._delivery.destination
+        if chosen in self._delivery.alternatives:
+            return chosen
+        if chosen != self._unknown:
+            self._unknown = chosen
+            _log.event(414, "diversion to a destination that is not in the settings is ignored")
+        return self._delivery.destination
+
+    def _make_objects(self, row: OutboxRow, protocol: Protocol) -> Sequence[Item]:
         """Return the files of a result, made now if they are not there; this needs no pixels and no model."""
         result = outbox.result_of(self._ledger, row.study_uid, row.revision)
         if result is None:
             raise StoreError(f"no revision {row.revision} of this result", remedy="The ledger has been tampered with.")
-        files = write_reports(
-            result,
-            self._ledger,
-            self._ledger.paths,
-            facts=self._facts.of(result.model),
-            unvalidated_ischaemia=self._analysis.ischaemia_output == "research",
-        )
-        return [item_of_file(path) for path in files]
+        with self._making:
+            files = write_reports(
+                result,
+                self._ledger,
+                self._ledger.paths,
+                facts=self._facts.of(result.model),
+                unvalidated_ischaemia=self._analysis.ischaemia_output == "research",
+            )
+        if protocol.takes_images:
+            return [item_of_file(path) for path in files]
+        document = files[0].parent / (FHIR_FILE if protocol is Protocol.FHIR else MESSAGE_FILE)
+        return [item_of_document(document, message_uid(row.study_uid, row.revision))]
 
-    def _go_on(self) -> bool:
-        """Give a sign of life when it is time; called by this loop alone, also while a network call runs."""
-        if monotonic_s() - self._beat_at_s >= BEAT_S:
-            self._beat_at_s = monotonic_s()
-            self._ledger.beat(self._queue.detail())
-        return not self._stop.is_set()
+    def _beat(self) -> None:
+        """Give a sign of life when it is time, if all destinations' threads have given theirs."""
+        for runner in self._runners.values():
+            if runner.problem is not None:
+                raise ProcessError(
+                    f"delivery to {runner.address.text} ended: {runner.problem}",
+                    remedy="It is started again by itself.",
+                ) from runner.problem
+        now_s = monotonic_s()
+        stuck = any(now_s - runner.alive_s > STUCK_S for runner in self._runners.values())
+        if now_s - self._beat_at_s >= BEAT_S and not stuck:
+            self._beat_at_s = now_s
+            self._ledger.beat(self._detail())
+
+    def _detail(self) -> dict[str, object]:
+        """Return the centre's state, and that of all destinations."""
+        details = [self._runners[text].detail() for text in self._served]
+        if not details:
+            return {
+                "destination": "",
+                "link": "off",
+                "problem": "no destination configured: nothing is sent",
+                "next_try_in_s": None,
+                "sending": "",
+                "kbit_s": None,
+                "outbox": outbox.count_by_state(self._ledger),
+                "destinations": [],
+            }
+        return {**details[0], "destinations": details}

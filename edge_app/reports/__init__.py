@@ -1,8 +1,27 @@
-"""Result to DICOM objects for the centre: 4 KB message, SR, key objects, presentation state and a result page."""
+"""Result to objects for the centre: 4 KB message, SR, key objects, presentation state, result page, FHIR."""
 
 from __future__ import annotations
 
-from edge_app.reports.header import Kind, ModelFacts
-from edge_app.reports.write import make_reports, report_files, write_reports
+from edge_app.reports.header import Kind, ModelFacts, ReportInput
+from edge_app.reports.message import message_uid
+from edge_app.reports.write import (
+    FHIR_FILE,
+    MESSAGE_FILE,
+    make_documents,
+    make_reports,
+    report_files,
+    write_reports,
+)
 
-__all__ = ["Kind", "ModelFacts", "make_reports", "report_files", "write_reports"]
+__all__ = [
+    "FHIR_FILE",
+    "MESSAGE_FILE",
+    "Kind",
+    "ModelFacts",
+    "ReportInput",
+    "make_documents",
+    "make_reports",
+    "message_uid",
+    "report_files",
+    "write_reports",
+]

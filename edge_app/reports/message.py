@@ -19,7 +19,7 @@ from pydicom.uid import UID, BasicTextSRStorage, ExplicitVRLittleEndian
 from edge_app.reports.header import MANUFACTURER, Kind, ReportInput, derived_uid, equipment, finish
 from edge_app.reports.words import AID, SYNTHETIC, headline, lines, percent
 
-__all__ = ["LIMIT_BYTES", "make_message", "message_id", "message_json"]
+__all__ = ["LIMIT_BYTES", "make_message", "message_json", "message_uid"]
 
 LIMIT_BYTES = 4096
 """Of the data set, or of the JSON text: half a second at 64 kbit/s."""
@@ -39,9 +39,9 @@ def make_message(report: ReportInput) -> Dataset:
         said = said[:-1]
 
 
-def message_id(report: ReportInput) -> str:
-    """Return what an acknowledgement refers to: the UID of the SR that says the same."""
-    return str(equipment(report, Kind.MESSAGE)["sop_instance_uid"])
+def message_uid(study_uid: str, revision: int) -> str:
+    """Return what an acknowledgement refers to: the SOP Instance UID of the SR that says the same."""
+    return derived_uid(study_uid, Kind.MESSAGE.file_name, revision, 1)
 
 
 def message_json(report: ReportInput) -> bytes:
@@ -50,7 +50,7 @@ def message_json(report: ReportInput) -> bytes:
     source = report.used()[0]
     body: dict[str, Any] = {
         "schema": "msu-triage.result.1",
-        "id": message_id(report),
+        "id": message_uid(result.study_uid, result.revision),
         "study_uid": result.study_uid,
         "patient_id": result.patient_id,
         "accession_number": str(source.get("AccessionNumber", "") or ""),
@@ -137,7 +137,7 @@ def _predecessor(report: ReportInput) -> Dataset:
     study, revision = report.result.study_uid, report.result.revision - 1
     instance, series, item = Dataset(), Dataset(), Dataset()
     instance.ReferencedSOPClassUID = BasicTextSRStorage
-    instance.ReferencedSOPInstanceUID = derived_uid(study, Kind.MESSAGE.file_name, revision, 1)
+    instance.ReferencedSOPInstanceUID = message_uid(study, revision)
     series.SeriesInstanceUID = derived_uid(study, Kind.MESSAGE.file_name)
     series.ReferencedSOPSequence = [instance]
     item.StudyInstanceUID = study

@@ -6,7 +6,6 @@ from typing import Any
 
 from highdicom.sr import (
     AlgorithmIdentification,
-    CodedConcept,
     Comprehensive3DSR,
     DeviceObserverIdentifyingAttributes,
     Measurement,
@@ -25,20 +24,11 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
 
-from edge_app.core.types import StudyResult, Verdict
+from edge_app.reports.findings import Finding, findings
 from edge_app.reports.header import MANUFACTURER, Kind, ReportInput, derived_uid, equipment, finish, reference
 from edge_app.reports.words import AID, SYNTHETIC, headline, lines
 
 __all__ = ["make_sr"]
-
-# "Present" and "Absent" (CID 240) would say more than this program may (SCREEN.md R02, R03). The second and third are
-# SNOMED CT concepts that pydicom's dictionary does not hold.
-_SUSPECTED = codes.SCT.Suspected
-_NOT_DETECTED = CodedConcept("260415000", "SCT", "Not detected")
-_ISCHAEMIC_STROKE = CodedConcept("422504002", "SCT", "Ischaemic stroke")
-_HAEMORRHAGE = CodedConcept("1386000", "SCT", "Intracranial haemorrhage")
-_INDETERMINATE = codes.SCT.Indeterminate
-_NOT_EVALUATED = codes.SCT.NotEvaluated
 
 
 def make_sr(report: ReportInput) -> Dataset:
@@ -57,7 +47,7 @@ def make_sr(report: ReportInput) -> Dataset:
     content = MeasurementReport(
         observation_context=ObservationContext(observer_device_context=observer),
         procedure_reported=codes.SCT.ComputedTomographyOfHead,
-        imaging_measurements=_findings(report),
+        imaging_measurements=[_finding(report, finding) for finding in findings(report)],
         title=codes.DCM.ImagingMeasurementReport,
         # No Image Library (TID 1600, optional): it repeats the images' geometry, 5 KB for each, over a thin link.
         # Which images were used stands in the evidence and at each slice's probability.
@@ -91,44 +81,9 @@ def _comments(report: ReportInput) -> tuple[str, ...]:
     )
 
 
-def _findings(report: ReportInput) -> list[MeasurementsAndQualitativeEvaluations]:
-    result = report.result
-    groups = [_finding(report, "haemorrhage", _HAEMORRHAGE, "hemorrhage", _haemorrhage_value(report))]
-    if result.verdict and not _ischaemia_off(result):
-        groups.append(_finding(report, "ischaemic signs", _ISCHAEMIC_STROKE, "ischemic", _ischaemia_value(report)))
-    return groups
-
-
-def _ischaemia_off(result: StudyResult) -> bool:
-    return any("not assessed" in remark for remark in result.quality)
-
-
-def _haemorrhage_value(report: ReportInput) -> Any:
-    verdict = report.result.verdict
-    if verdict is None:
-        return _NOT_EVALUATED
-    if verdict is Verdict.HEMORRHAGE:
-        return _SUSPECTED
-    return _INDETERMINATE if verdict is Verdict.INDETERMINATE else _NOT_DETECTED
-
-
-def _ischaemia_value(report: ReportInput) -> Any:
-    result = report.result
-    if result.verdict is Verdict.ISCHEMIC or any("ischaemic signs also" in remark for remark in result.quality):
-        return _SUSPECTED
-    if result.verdict is Verdict.NONE_DETECTED:
-        return _NOT_DETECTED
-    point = report.facts.operating_points.get("ischemic") if report.facts else None
-    if result.verdict is Verdict.HEMORRHAGE and point and result.probabilities:
-        return _NOT_DETECTED if result.probabilities["ischemic"] < point[0] else _INDETERMINATE
-    return _INDETERMINATE
-
-
-def _finding(
-    report: ReportInput, name: str, finding: CodedConcept, label: str, value: Any
-) -> MeasurementsAndQualitativeEvaluations:
+def _finding(report: ReportInput, finding: Finding) -> MeasurementsAndQualitativeEvaluations:
     """Return TID 1501: one finding with its value, the patient's probability and each slice's."""
-    result = report.result
+    result, label = report.result, finding.label
     measurements = []
     if result.probabilities is not None:
         measurements.append(_probability(result.probabilities[label]))
@@ -145,12 +100,12 @@ def _finding(
     ]
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
-            uid=derived_uid(result.study_uid, "finding", label), identifier=f"AI {name}"
+            uid=derived_uid(result.study_uid, "finding", label), identifier=f"AI {finding.name}"
         ),
-        finding_type=finding,
+        finding_type=finding.code,
         algorithm_id=_algorithm(report),
         measurements=measurements or None,
-        qualitative_evaluations=[QualitativeEvaluation(codes.DCM.PresenceOfProperty, value)],
+        qualitative_evaluations=[QualitativeEvaluation(codes.DCM.PresenceOfProperty, finding.value)],
         source_images=key_images or None,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
@@ -15,16 +15,17 @@ from pydicom.errors import InvalidDicomError
 from edge_app.core.errors import HeaderError
 from edge_app.core.logs import get_logger, short
 from edge_app.core.types import SliceImage, StudyResult
+from edge_app.reports.fhir import make_transaction
 from edge_app.reports.header import Kind, ModelFacts, ReportInput
 from edge_app.reports.key_objects import make_key_objects
-from edge_app.reports.message import make_message
+from edge_app.reports.message import make_message, message_json
 from edge_app.reports.presentation_state import make_presentation_state
 from edge_app.reports.secondary_capture import make_page
 from edge_app.reports.sr import make_sr
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths, fsync_folder, uid_hash, write_atomically
 
-__all__ = ["make_reports", "report_files", "write_reports"]
+__all__ = ["FHIR_FILE", "MESSAGE_FILE", "make_documents", "make_reports", "report_files", "write_reports"]
 
 _log = get_logger(__name__)
 
@@ -37,39 +38,20 @@ _MAKERS: dict[Kind, Callable[[ReportInput], Dataset | None]] = {
 }
 """In order of sending: smallest first."""
 
+MESSAGE_FILE, FHIR_FILE = "message.json", "fhir.json"
 
-def make_reports(
-    result: StudyResult,
-    sources: Sequence[Dataset],
-    *,
-    created: datetime,
-    facts: ModelFacts | None = None,
-    unvalidated_ischaemia: bool = True,
-    pictures: Mapping[str, SliceImage] | None = None,
-) -> dict[Kind, Dataset]:
-    """Return the objects of one revision of a result.
+_DOCUMENTS: dict[str, Callable[[ReportInput], bytes]] = {MESSAGE_FILE: message_json, FHIR_FILE: make_transaction}
 
-    Parameters
-    ----------
-    result, created
-        What was found, and when (aware).
-    sources
-        Headers of the study's images; pixels are not needed.
-    facts
-        What the manifest of the model that answered says.
-    unvalidated_ischaemia
-        Ischaemic signs are marked UNVALIDATED (R06).
-    pictures
-        Key slices for the page, by SOP Instance UID.
+
+def make_reports(report: ReportInput) -> dict[Kind, Dataset]:
+    """Return the DICOM objects of one revision of a result.
 
     Raises
     ------
     HeaderError
         If not one object can be made of these headers. One that can is not held back by one that cannot.
     """
-    if not sources:
-        raise HeaderError("a study without a readable image has no reports", remedy="Read the images without AI.")
-    report = ReportInput(result, sources, created, facts, unvalidated_ischaemia, pictures or {})
+    _check_sources(report)
     made: dict[Kind, Dataset] = {}
     problems: list[Exception] = []
     for kind, make in _MAKERS.items():
@@ -81,12 +63,33 @@ def make_reports(
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             # highdicom and pydicom raise these on headers they find invalid; scanners send such headers.
             problems.append(error)
-            _log.event(405, f"no {kind.file_name} object", study=short(result.study_uid), problem=type(error).__name__)
+            _event_left_out(kind.file_name, report, error)
     if problems and not made:
         raise HeaderError(
             f"no object can be made of the result: {problems[0]}", remedy="Ask the scanner's vendor about its headers."
         ) from problems[0]
     return made
+
+
+def make_documents(report: ReportInput) -> dict[str, bytes]:
+    """Return what is said of the result to web servers, by file name: the notification and the FHIR transaction."""
+    _check_sources(report)
+    made: dict[str, bytes] = {}
+    for name, make in _DOCUMENTS.items():
+        try:
+            made[name] = make(report)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            _event_left_out(name, report, error)
+    return made
+
+
+def _check_sources(report: ReportInput) -> None:
+    if not report.sources:
+        raise HeaderError("a study without a readable image has no reports", remedy="Read the images without AI.")
+
+
+def _event_left_out(what: str, report: ReportInput, error: Exception) -> None:
+    _log.event(405, f"no {what} object", study=short(report.result.study_uid), problem=type(error).__name__)
 
 
 def write_reports(
@@ -97,9 +100,10 @@ def write_reports(
     facts: ModelFacts | None = None,
     unvalidated_ischaemia: bool = True,
 ) -> list[Path]:
-    """Write the objects of a stored result, once, and return their files in order of sending.
+    """Write the objects of a stored result, once, and return the DICOM files in order of sending.
 
-    Called again it returns the same files; after a crash it makes them again under the same UIDs.
+    The documents for web servers lie beside them, as `MESSAGE_FILE` and `FHIR_FILE`. Called again it returns
+    the same files; after a crash it makes them again under the same UIDs.
 
     Raises
     ------
@@ -109,16 +113,17 @@ def write_reports(
     folder = _folder(paths, result)
     complete = folder / "complete"
     if not complete.exists():
-        made = _make(result, ledger, paths, facts, unvalidated_ischaemia)
-        for kind in {Kind.SR, Kind.PAGE} - set(made):
-            ledger.audit("report_missing", {"study_uid": result.study_uid, "kind": kind.file_name})
+        made = _make(_input(result, ledger, paths, facts, unvalidated_ischaemia))
+        for kind in (Kind.SR, Kind.PAGE):
+            if _file_name(kind) not in made:
+                ledger.audit("report_missing", {"study_uid": result.study_uid, "kind": kind.file_name})
         for level in (folder.parent, folder):
             level.mkdir(exist_ok=True)
             fsync_folder(level.parent)
-        for kind, ds in made.items():
-            write_atomically(folder / f"{kind.file_name}.dcm", _encoded(ds))
+        for name, content in made.items():
+            write_atomically(folder / name, content)
         write_atomically(complete, b"")
-    return [path for kind in _MAKERS if (path := folder / f"{kind.file_name}.dcm").exists()]
+    return [path for kind in _MAKERS if (path := folder / _file_name(kind)).exists()]
 
 
 def report_files(
@@ -138,25 +143,33 @@ def report_files(
     """
     folder = _folder(paths, result)
     if (folder / "complete").exists():
-        return {path.name: path.read_bytes() for path in sorted(folder.glob("*.dcm"))}
-    made = _make(result, ledger, paths, facts, unvalidated_ischaemia)
-    return {f"{kind.file_name}.dcm": _encoded(ds) for kind, ds in made.items()}
+        return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.suffix in (".dcm", ".json")}
+    return _make(_input(result, ledger, paths, facts, unvalidated_ischaemia))
 
 
 def _folder(paths: StorePaths, result: StudyResult) -> Path:
     return paths.root / "results" / uid_hash(result.study_uid) / f"r{result.revision}"
 
 
-def _make(
+def _file_name(kind: Kind) -> str:
+    return f"{kind.file_name}.dcm"
+
+
+def _make(report: ReportInput) -> dict[str, bytes]:
+    objects = {_file_name(kind): _encoded(ds) for kind, ds in make_reports(report).items()}
+    return objects | make_documents(report)
+
+
+def _input(
     result: StudyResult, ledger: Ledger, paths: StorePaths, facts: ModelFacts | None, unvalidated_ischaemia: bool
-) -> dict[Kind, Dataset]:
-    return make_reports(
+) -> ReportInput:
+    return ReportInput(
         result,
         _headers(ledger, paths, result.study_uid),
-        created=_created(ledger, result),
-        facts=facts,
-        unvalidated_ischaemia=unvalidated_ischaemia,
-        pictures=_pictures(ledger, paths, result),
+        _created(ledger, result),
+        facts,
+        unvalidated_ischaemia,
+        _pictures(ledger, paths, result),
     )
 
 

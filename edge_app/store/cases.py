@@ -6,12 +6,13 @@ from typing import Any
 
 from edge_app.core.types import StudyResult, StudyStatus
 from edge_app.store.ledger import Ledger
+from edge_app.store.proofs import delivery_of
 
 __all__ = ["list_cases"]
 
 
 def list_cases(ledger: Ledger) -> list[dict[str, Any]]:
-    """Return the studies, newest first, in the form of `StudyResult.to_json`.
+    """Return the studies, newest first, in the form of `StudyResult.to_json`, with how far their delivery is.
 
     A study that is still on its way (or on its way again, because a late slice came) has its status and no verdict:
     an old answer is never shown as if it covered images it has not seen.
@@ -37,5 +38,5 @@ def list_cases(ledger: Ledger) -> list[dict[str, Any]]:
                 backend=None,
                 timings_ms={},
             )
-        cases.append(result.to_json())
+        cases.append({**result.to_json(), "delivery": delivery_of(ledger, study_uid)})
     return cases

@@ -1,12 +1,14 @@
-"""What has to leave the vehicle, and the proof that it did.
+"""What has to leave the vehicle, and how far it is.
 
-The outbox says *what* (one row per study, kind and revision, written with the result); `deliveries` says *how far* (one
-row per object and destination). An object goes to a destination once, however many outbox rows ask for it.
+The outbox says *what* (one row per study, kind and revision, written with the result), `dispatches` how far each
+destination is with a row, `deliveries` how far with an object. An object goes to a destination once, however many
+outbox rows ask for it. The proofs are in `edge_app.store.proofs`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_app.core.clock import boot_id, monotonic_s, utc_iso, utc_now
@@ -26,8 +28,10 @@ __all__ = [
     "note_refused",
     "note_sent",
     "queued",
+    "queued_for",
     "requeue_failed",
     "result_of",
+    "settle_all",
 ]
 
 IMAGES_WAIT_S = 180.0
@@ -51,7 +55,7 @@ class OutboxRow:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """How far one object got at one destination; `status` is the DIMSE status answered, or -1."""
+    """How far one object got at one destination; `status` is the DIMSE or HTTP status answered, or -1."""
 
     destination: str
     sop_uid: str
@@ -63,17 +67,34 @@ class DeliveryRow:
     tries: int
     at_utc: str
     problem: str
+    proof: str
 
 
-_COLUMNS = "id, study_uid, kind, json_extract(payload, '$.revision'), state, tries, created_utc, problem"
+_REVISION = "json_extract(o.payload, '$.revision')"
 
 
 def queued(ledger: Ledger) -> list[OutboxRow]:
-    """Return what still has to go: results before images, what was tried least first.
+    """Return what some destination still waits for: results before images, then in order of age."""
+    rows = ledger.read(
+        f"SELECT o.id, o.study_uid, o.kind, {_REVISION}, o.state, o.tries, o.created_utc, o.problem FROM outbox o "
+        "WHERE o.state = 'queued' ORDER BY o.kind = 'images', o.id"
+    )
+    return [OutboxRow(*row) for row in rows]
+
+
+def queued_for(ledger: Ledger, destination: str) -> list[OutboxRow]:
+    """Return what a destination still waits for: results before images, what was tried least first.
 
     A row that kills the process each time it is touched thus falls behind all others instead of blocking them.
     """
-    rows = ledger.read(f"SELECT {_COLUMNS} FROM outbox WHERE state = 'queued' ORDER BY kind = 'images', tries, id")
+    rows = ledger.read(
+        f"SELECT o.id, o.study_uid, o.kind, {_REVISION}, COALESCE(d.state, 'queued'), COALESCE(d.tries, 0) AS tried, "
+        "o.created_utc, COALESCE(d.problem, '') FROM outbox o "
+        "LEFT JOIN dispatches d ON d.outbox_id = o.id AND d.destination = ? "
+        "WHERE o.state = 'queued' AND COALESCE(d.state, 'queued') = 'queued' "
+        "ORDER BY o.kind = 'images', tried, o.id",
+        destination,
+    )
     return [OutboxRow(*row) for row in rows]
 
 
@@ -86,8 +107,8 @@ def has_queued_result(ledger: Ledger, *, after_id: int) -> bool:
 def deliveries(ledger: Ledger, study_uid: str, destination: str) -> dict[str, DeliveryRow]:
     """Return how far a study's objects got at a destination, by SOP Instance UID."""
     rows = ledger.read(
-        "SELECT destination, sop_uid, study_uid, state, status, transfer_syntax_uid, sha256, tries, at_utc, problem "
-        "FROM deliveries WHERE study_uid = ? AND destination = ?",
+        "SELECT destination, sop_uid, study_uid, state, status, transfer_syntax_uid, sha256, tries, at_utc, problem, "
+        "proof FROM deliveries WHERE study_uid = ? AND destination = ?",
         study_uid,
         destination,
     )
@@ -100,10 +121,16 @@ def result_of(ledger: Ledger, study_uid: str, revision: int) -> StudyResult | No
     return StudyResult.from_json(json.loads(rows[0][0])) if rows else None
 
 
-def note_attempt(ledger: Ledger, row: OutboxRow) -> None:
+def note_attempt(ledger: Ledger, row: OutboxRow, destination: str) -> None:
     """Count a try, before anything is done that could go wrong."""
+    now = utc_iso(utc_now())
     with ledger.transaction() as db:
-        db.execute("UPDATE outbox SET tries = tries + 1, updated_utc = ? WHERE id = ?", (utc_iso(utc_now()), row.id))
+        db.execute("UPDATE outbox SET tries = tries + 1, updated_utc = ? WHERE id = ?", (now, row.id))
+        db.execute(
+            "INSERT INTO dispatches (outbox_id, destination, tries, updated_utc) VALUES (?, ?, 1, ?) "
+            "ON CONFLICT (outbox_id, destination) DO UPDATE SET tries = tries + 1, updated_utc = excluded.updated_utc",
+            (row.id, destination, now),
+        )
 
 
 def note_sent(
@@ -115,9 +142,10 @@ def note_sent(
     status: int,
     transfer_syntax_uid: str,
     sha256: str,
+    sop_class_uid: str = "",
 ) -> None:
     """Keep the proof that the destination has an object."""
-    _put(ledger, destination, study_uid, sop_uid, "sent", status, transfer_syntax_uid, sha256, "")
+    _put(ledger, destination, study_uid, sop_uid, "sent", status, transfer_syntax_uid, sha256, "", sop_class_uid)
 
 
 def note_refused(
@@ -137,28 +165,49 @@ def _put(
     transfer_syntax_uid: str,
     sha256: str,
     problem: str,
+    sop_class_uid: str = "",
 ) -> None:
     with ledger.transaction() as db:
         db.execute(
             "INSERT INTO deliveries (destination, sop_uid, study_uid, state, status, transfer_syntax_uid, sha256, "
-            "tries, at_utc, problem) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?) "
+            "tries, at_utc, problem, sop_class_uid) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?) "
             "ON CONFLICT (destination, sop_uid) DO UPDATE SET state = excluded.state, status = excluded.status, "
-            "transfer_syntax_uid = excluded.transfer_syntax_uid, tries = tries + 1, at_utc = excluded.at_utc, "
-            "problem = excluded.problem",
+            "transfer_syntax_uid = excluded.transfer_syntax_uid, sha256 = excluded.sha256, tries = tries + 1, "
+            "at_utc = excluded.at_utc, problem = excluded.problem, sop_class_uid = excluded.sop_class_uid, "
+            "proof = 'answered'",
             (
                 destination, sop_uid, study_uid, state, status, transfer_syntax_uid, sha256,
-                utc_iso(utc_now()), problem,
+                utc_iso(utc_now()), problem, sop_class_uid,
             ),
         )  # fmt: skip
 
 
-def finish(ledger: Ledger, row: OutboxRow, state: str, *, destination: str, objects: int, problem: str = "") -> None:
-    """Close an outbox row as sent or failed (or put it back as queued with a problem), with its audit record."""
+def finish(
+    ledger: Ledger,
+    row: OutboxRow,
+    state: str,
+    *,
+    destination: str,
+    objects: int,
+    problem: str = "",
+    served: Sequence[str] | None = None,
+) -> None:
+    """Close a row for a destination as sent or failed (or put it back as queued), with its audit record.
+
+    `served` are the destinations that are served now, this one among them; the outbox row itself is closed when all
+    of them are done with it.
+    """
+    now = utc_iso(utc_now())
     with ledger.transaction() as db:
         db.execute(
-            "UPDATE outbox SET state = ?, problem = ?, updated_utc = ? WHERE id = ?",
-            (state, problem, utc_iso(utc_now()), row.id),
+            "INSERT INTO dispatches (outbox_id, destination, state, updated_utc, problem) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (outbox_id, destination) DO UPDATE SET state = excluded.state, problem = excluded.problem, "
+            "updated_utc = excluded.updated_utc",
+            (row.id, destination, state, now, problem),
         )
+        if problem:
+            db.execute("UPDATE outbox SET problem = ? WHERE id = ?", (problem, row.id))
+        settle_all(ledger, (destination,) if served is None else served)
         if state != "queued":
             ledger.audit(
                 f"delivery_{state}",
@@ -173,6 +222,28 @@ def finish(ledger: Ledger, row: OutboxRow, state: str, *, destination: str, obje
             )
 
 
+def settle_all(ledger: Ledger, served: Sequence[str]) -> None:
+    """Close the outbox rows with which all destinations that are served are done: failed if one of them failed.
+
+    Called when a row is done, and when the destinations change: what one that is no longer served still had to get
+    goes to nobody else but those that are.
+    """
+    if not served:
+        return
+    done = (
+        "(SELECT COUNT(*) FROM dispatches d WHERE d.outbox_id = outbox.id AND d.state IN ('sent', ?) "
+        f"AND d.destination IN ({', '.join('?' * len(served))})) = ?"
+    )
+    now = utc_iso(utc_now())
+    with ledger.transaction() as db:
+        for state in ("sent", "failed"):
+            db.execute(
+                f"UPDATE outbox SET state = ?, updated_utc = ? WHERE state = 'queued' AND {done}",
+                (state, now, state, *served, len(served)),
+            )
+        db.execute("UPDATE outbox SET problem = '' WHERE state = 'sent' AND problem != ''")
+
+
 def requeue_failed(ledger: Ledger) -> int:
     """Give what was given up another chance, with a clean slate; returns how many rows that were.
 
@@ -180,6 +251,7 @@ def requeue_failed(ledger: Ledger) -> int:
     """
     with ledger.transaction() as db:
         db.execute("UPDATE deliveries SET tries = 0 WHERE state = 'refused'")
+        db.execute("UPDATE dispatches SET state = 'queued' WHERE state = 'failed'")
         cursor = db.execute("UPDATE outbox SET state = 'queued' WHERE state = 'failed'")
         return int(cursor.rowcount)
 
@@ -207,9 +279,21 @@ def add_forgotten_images(ledger: Ledger, *, now_s: float | None = None) -> int:
         return int(cursor.rowcount)
 
 
-def count_by_state(ledger: Ledger) -> dict[str, dict[str, int]]:
-    """Return how many outbox rows there are: ``{"images": {"queued": 1, "sent": 4, "failed": 0}, "result": …}``."""
+def count_by_state(ledger: Ledger, destination: str | None = None) -> dict[str, dict[str, int]]:
+    """Return how many outbox rows there are: ``{"images": {"queued": 1, "sent": 4, "failed": 0}, "result": …}``.
+
+    Over all destinations, or as one of them sees it.
+    """
     counts = {kind: {"queued": 0, "sent": 0, "failed": 0} for kind in ("images", "result")}
-    for kind, state, count in ledger.read("SELECT kind, state, COUNT(*) FROM outbox GROUP BY kind, state"):
+    if destination is None:
+        rows = ledger.read("SELECT kind, state, COUNT(*) FROM outbox GROUP BY kind, state")
+    else:
+        rows = ledger.read(
+            "SELECT o.kind, COALESCE(d.state, 'queued') AS there, COUNT(*) FROM outbox o "
+            "LEFT JOIN dispatches d ON d.outbox_id = o.id AND d.destination = ? "
+            "WHERE o.state = 'queued' OR d.state IS NOT NULL GROUP BY o.kind, there",
+            destination,
+        )
+    for kind, state, count in rows:
         counts[kind][state] = count
     return counts

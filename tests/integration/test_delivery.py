@@ -32,23 +32,23 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield ledger
 
 
-def settings_file(ledger: Ledger, destination: str) -> Path:
+def settings_file(ledger: Ledger, destination: str, **more: object) -> Path:
     settings = Settings(data=ledger.paths.root).replaced(
-        delivery={"destination": destination, "retry_first_s": 0.2, "retry_longest_s": 0.5}
+        delivery={"destination": destination, "retry_first_s": 0.2, "retry_longest_s": 0.5, **more}
     )
     path = ledger.paths.root / "deliver.toml"
     path.write_text(settings.to_toml())
     return path
 
 
-def start(ledger: Ledger, destination: str) -> subprocess.Popen[bytes]:
-    config = settings_file(ledger, destination)
+def start(ledger: Ledger, destination: str, **more: object) -> subprocess.Popen[bytes]:
+    config = settings_file(ledger, destination, **more)
     return subprocess.Popen([sys.executable, "-m", "edge_app", "deliver", "--config", str(config)])
 
 
 @contextmanager
-def deliver(ledger: Ledger, destination: str) -> Iterator[subprocess.Popen[bytes]]:
-    process = start(ledger, destination)
+def deliver(ledger: Ledger, destination: str, **more: object) -> Iterator[subprocess.Popen[bytes]]:
+    process = start(ledger, destination, **more)
     try:
         yield process
         process.send_signal(signal.SIGTERM)
@@ -85,7 +85,7 @@ def test_images_arrive_byte_by_byte(ledger: Ledger, tmp_path: Path, syntax: str)
         assert received(folder) == originals(ledger) | objects(ledger)
     proofs = outbox.deliveries(ledger, study_result().study_uid, f"CSC@127.0.0.1:{port}")
     assert {uid for uid, proof in proofs.items() if proof.status == 0} == set(originals(ledger) | objects(ledger))
-    assert len(objects(ledger)) == 4
+    assert len(objects(ledger)) == 5
 
 
 def test_a_peer_that_is_down_gets_everything_once_it_is_up(ledger: Ledger, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from pynetdicom.sop_class import CTImageStorage, Verification
 
 from edge_app.core.config import DeliverySettings
 from edge_app.core.errors import NetworkError, SendError
-from edge_app.delivery.dimse import Destination, Link
+from edge_app.delivery.address import Address, parse_address
+from edge_app.delivery.dimse import Link
 from edge_app.delivery.items import Item, data_set_of, items_of_instances
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
@@ -24,7 +25,7 @@ SETTINGS = DeliverySettings(connect_timeout_s=5.0, answer_timeout_s=20.0, stalle
 
 
 @contextmanager
-def peer(handle_store: object, *syntaxes: str, storage: bool = True) -> Iterator[Destination]:
+def peer(handle_store: object, *syntaxes: str, storage: bool = True) -> Iterator[Address]:
     """Run a pynetdicom SCP that answers C-STORE with `handle_store`."""
     ae = AE(ae_title="CSC")
     ae.add_supported_context(Verification)
@@ -32,7 +33,7 @@ def peer(handle_store: object, *syntaxes: str, storage: bool = True) -> Iterator
         ae.add_supported_context(CTImageStorage, list(syntaxes))
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, handle_store)])
     try:
-        yield Destination("CSC", "127.0.0.1", server.server_address[1])
+        yield parse_address(f"CSC@127.0.0.1:{server.server_address[1]}")
     finally:
         server.shutdown()
 
@@ -84,7 +85,7 @@ def test_a_peer_that_takes_no_ct_refuses_the_object_and_not_the_link(items: tupl
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_peer_that_is_not_there_is_a_broken_link(items: tuple[Item, ...]) -> None:
-    nobody = Destination("CSC", "127.0.0.1", free_port())
+    nobody = parse_address(f"CSC@127.0.0.1:{free_port()}")
     with pytest.raises(NetworkError, match="does not answer"), Link(nobody, SETTINGS, items, always):
         pass
     # pynetdicom leaves a socket that never connected to the garbage collector.
@@ -121,8 +122,3 @@ def test_a_stop_cuts_a_link_whose_peer_never_answers(items: tuple[Item, ...]) ->
                 link.send(items[0])
         finally:
             let_go.set()
-
-
-def test_a_destination_is_read_from_its_text() -> None:
-    assert Destination.parse("CSC A@10.1.2.3:104") == Destination("CSC A", "10.1.2.3", 104)
-    assert Destination.parse("CSC@[fd00::1]:104") == Destination("CSC", "fd00::1", 104)

@@ -9,11 +9,12 @@ import pytest
 
 from edge_app.core.config import DeliverySettings
 from edge_app.core.errors import HeaderError, NetworkError, SendError
-from edge_app.delivery.dimse import Receipt
 from edge_app.delivery.items import Item, data_set_of, items_of_instances
+from edge_app.delivery.link import Receipt
 from edge_app.delivery.queue import STRIKES, DeliveryQueue
 from edge_app.delivery.retry import Backoff
 from edge_app.store import outbox
+from edge_app.store.diversion import current_diversion, divert
 from edge_app.store.ledger import Ledger
 from edge_app.store.outbox import OutboxRow
 from edge_app.store.paths import StorePaths
@@ -28,19 +29,25 @@ class Centre:
 
     def __init__(self) -> None:
         self.received: list[str] = []
+        self.smaller: list[bool] = []
         self.away = False
+        self.size_bytes = 0
         self.answers: dict[str, int] = {}
         self.breaks_at: dict[str, int] = {}
         self.on_send: Callable[[Item], None] = lambda item: None
 
     @contextmanager
-    def connect(self, items: Sequence[Item]) -> Iterator[Centre]:
+    def connect(self, items: Sequence[Item], go_on: Callable[[], bool]) -> Iterator[Centre]:
         if self.away:
             raise NetworkError("away", remedy="")
+        self.go_on = go_on
         yield self
 
-    def send(self, item: Item) -> Receipt:
+    def send(self, item: Item, *, smaller: bool) -> Receipt:
+        self.smaller.append(smaller)
         self.on_send(item)
+        if not self.go_on():
+            raise NetworkError("cut", remedy="")
         if self.breaks_at.get(item.sop_uid, 0) > 0:
             self.breaks_at[item.sop_uid] -= 1
             raise NetworkError("broken", remedy="")
@@ -49,7 +56,7 @@ class Centre:
             raise SendError("no context", remedy="")
         if status == 0:
             self.received.append(item.sop_uid)
-        return Receipt(status, item.transfer_syntax_uid)
+        return Receipt(status, item.transfer_syntax_uid, self.size_bytes)
 
 
 class Box:
@@ -61,18 +68,22 @@ class Box:
         self.now_s = 0.0
         self.stopped = False
         self.bad_results: set[str] = set()
-        self.settings = DeliverySettings(destination=CENTRE, refusals_max=3)
+        self.settings = DeliverySettings(refusals_max=3)
+        self.served = [CENTRE]
         self.start()
 
-    def start(self) -> None:
+    def start(self, destination: str = CENTRE, **options: bool) -> None:
         self.queue = DeliveryQueue(
             self.ledger,
             self.settings,
+            destination,
+            served=lambda: self.served,
             connect=self.centre.connect,
             make_objects=self._objects,
             stopped=lambda: self.stopped,
             backoff=Backoff(10.0, 300.0, chance=lambda: 0.0),
             clock=lambda: self.now_s,
+            **options,
         )
 
     def _objects(self, row: OutboxRow) -> Sequence[Item]:
@@ -130,7 +141,7 @@ def test_key_slices_lead_the_images(box: Box) -> None:
     assert box.centre.received[1:] == images(1, 4, 2, 6, 1, 3, 5)
 
 
-def test_a_result_that_comes_meanwhile_overtakes_the_images(box: Box) -> None:
+def test_a_result_that_comes_meanwhile_cuts_the_image_under_way_and_overtakes(box: Box) -> None:
     box.add_study(1)
 
     def second_patient(item: Item) -> None:
@@ -140,8 +151,9 @@ def test_a_result_that_comes_meanwhile_overtakes_the_images(box: Box) -> None:
 
     box.centre.on_send = second_patient
     box.run()
-    assert box.centre.received[:4] == [result(1), *images(1, 1, 2), result(2)]
+    assert box.centre.received[:3] == [result(1), ct_uid(1, 1), result(2)]
     assert sorted(box.centre.received) == sorted([result(1), result(2), *images(1, 1, 2, 3), *images(2, 1, 2, 3)])
+    assert box.queue.detail()["link"] == "idle"
 
 
 def test_a_new_revision_sends_its_result_but_no_image_twice(box: Box) -> None:
@@ -263,14 +275,98 @@ def test_a_diversion_sends_what_is_held_to_the_new_destination(box: Box) -> None
     box.add_study()
     box.centre.breaks_at = {ct_uid(1, 2): 1}
     box.run()
-    box.settings = DeliverySettings(destination="OTHER@elsewhere:104")
     box.centre.received.clear()
-    box.start()
+    box.served = ["OTHER@elsewhere:104"]
+    box.start("OTHER@elsewhere:104")
     box.run()
     assert box.centre.received == images(1, 1, 2, 3)
+    assert not outbox.queued(box.ledger)
 
 
-def test_a_stop_ends_between_two_objects_and_counts_as_no_failure(box: Box) -> None:
+def test_a_diversion_that_names_the_case_sends_all_of_it_and_nothing_twice(box: Box) -> None:
+    box.add_study()
+    box.run()
+    divert(box.ledger, "OTHER@elsewhere:104", by="paramedic", studies=[ct_uid(1)])
+    assert current_diversion(box.ledger) == "OTHER@elsewhere:104"
+    box.served = ["OTHER@elsewhere:104"]
+    box.start("OTHER@elsewhere:104")
+    box.centre.received.clear()
+    box.run()
+    assert box.centre.received == [result(1), *images(1, 1, 2, 3)]
+    divert(box.ledger, "OTHER@elsewhere:104", by="paramedic", studies=[ct_uid(1)])
+    box.run()
+    assert len(box.centre.received) == 4
+    assert not outbox.queued(box.ledger)
+
+
+def test_a_row_is_closed_when_all_destinations_have_it(box: Box) -> None:
+    box.add_study()
+    box.served = [CENTRE, "ALSO@elsewhere:104"]
+    box.run()
+    assert len(outbox.queued(box.ledger)) == 2
+    assert not delivered_studies(box.ledger)
+    box.start("ALSO@elsewhere:104")
+    box.run()
+    assert box.centre.received == 2 * [result(1), *images(1, 1, 2, 3)]
+    assert not outbox.queued(box.ledger)
+    assert outbox.count_by_state(box.ledger, CENTRE)["images"] == {"queued": 0, "sent": 1, "failed": 0}
+
+
+def test_a_destination_that_gives_up_leaves_the_other_one_alone(box: Box) -> None:
+    box.add_study()
+    box.served = [CENTRE, "ALSO@elsewhere:104"]
+    box.centre.answers = {result(1): 0xC000}
+    for _ in range(5):
+        box.later()
+    box.centre.answers = {}
+    box.start("ALSO@elsewhere:104")
+    box.run()
+    counts = outbox.count_by_state(box.ledger)
+    assert counts == {
+        "images": {"queued": 0, "sent": 1, "failed": 0},
+        "result": {"queued": 0, "sent": 0, "failed": 1},
+    }
+
+
+def test_a_destination_that_is_no_longer_served_holds_nothing_up(box: Box) -> None:
+    box.add_study()
+    box.served = [CENTRE, "ALSO@elsewhere:104"]
+    box.run()
+    outbox.settle_all(box.ledger, [CENTRE])
+    assert not outbox.queued(box.ledger)
+
+
+def test_where_only_results_go_no_image_does(box: Box) -> None:
+    box.add_study()
+    box.start(takes_images=False)
+    box.run()
+    assert box.centre.received == [result(1)]
+    assert not outbox.queued(box.ledger)
+
+
+@pytest.mark.parametrize(("seconds", "slow"), [(1.0, True), (0.001, False)])
+def test_a_slow_link_gets_images_compressed_and_a_fast_one_does_not(box: Box, seconds: float, slow: bool) -> None:
+    box.add_study()
+    box.centre.size_bytes = 100_000
+
+    def take_time(item: Item) -> None:
+        box.now_s += seconds
+
+    box.centre.on_send = take_time
+    box.run()
+    assert box.centre.smaller == [True, slow, slow, slow]
+
+
+def test_a_row_that_was_tried_often_is_not_compressed_again(box: Box) -> None:
+    box.add_study()
+    box.centre.breaks_at = {result(1): STRIKES}
+    for _ in range(STRIKES + 2):
+        box.later()
+    assert box.centre.smaller[:STRIKES] == [True] * STRIKES
+    assert False in box.centre.smaller
+
+
+def test_a_stop_cuts_the_object_under_way_and_counts_as_no_failure(box: Box) -> None:
     box.add_study()
 
     def stop(item: Item) -> None:
@@ -278,9 +374,13 @@ def test_a_stop_ends_between_two_objects_and_counts_as_no_failure(box: Box) -> N
 
     box.centre.on_send = stop
     box.queue.step()
-    box.queue.step()
-    assert len(box.centre.received) == 1
+    assert not box.queue.step()
+    assert box.centre.received == []
     assert box.queue.detail()["link"] != "down"
+    box.stopped, box.centre.on_send = False, lambda item: None
+    box.start()
+    box.run()
+    assert box.centre.received == [result(1), *images(1, 1, 2, 3)]
 
 
 @pytest.mark.requirement("R41")

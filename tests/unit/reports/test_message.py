@@ -7,7 +7,7 @@ import pytest
 from pydicom import dcmread
 
 from edge_app.reports.header import ReportInput
-from edge_app.reports.message import LIMIT_BYTES, make_message, message_id, message_json
+from edge_app.reports.message import LIMIT_BYTES, make_message, message_json, message_uid
 from tests.stored_studies import ct_slice, study_result
 from tests.unit.reports.conftest import make_input
 
@@ -64,7 +64,11 @@ def test_the_notification_names_no_patient_and_refers_to_the_sr(report: ReportIn
     assert "Müster" not in content
     assert "19510402" not in content
     body = json.loads(content)
-    assert body["id"] == message_id(report) == make_message(report).SOPInstanceUID
+    assert (
+        body["id"]
+        == message_uid(report.result.study_uid, report.result.revision)
+        == make_message(report).SOPInstanceUID
+    )
     assert body["study_uid"] == report.result.study_uid
 
 

@@ -18,15 +18,13 @@ from edge_app.reports import Kind, ModelFacts, make_reports
 from edge_app.reports.header import ReportInput, derived_uid
 from edge_app.reports.words import headline
 from tests.stored_studies import ct_slice, ct_uid, study_result
-from tests.unit.reports.conftest import CREATED, FACTS, RESULTS, make_input
+from tests.unit.reports.conftest import FACTS, RESULTS, make_input
 
 BANNED = re.compile(r"\b(negative|normal|clear|safe|ruled?|diagnos\w*|treat\w*|lyse\w*|tpa)\b", re.IGNORECASE)
 
 
 def made(report: ReportInput) -> dict[Kind, Dataset]:
-    return make_reports(
-        report.result, report.sources, created=report.created, facts=report.facts, pictures=report.pictures
-    )
+    return make_reports(report)
 
 
 def texts(ds: Dataset) -> Iterator[str]:
@@ -247,7 +245,7 @@ def test_headers_that_break_the_rules_still_give_all_objects(keyword: str, value
 
 def test_a_study_without_readable_images_has_no_objects() -> None:
     with pytest.raises(HeaderError):
-        make_reports(study_result(), [], created=CREATED)
+        make_reports(make_input(study_result(), sources=[]))
 
 
 def test_derived_uids_are_valid_and_differ_by_each_word() -> None:

@@ -6,7 +6,7 @@ import pytest
 from pydicom import dcmread
 
 from edge_app.core.errors import HeaderError
-from edge_app.reports import report_files, write_reports
+from edge_app.reports import FHIR_FILE, MESSAGE_FILE, report_files, write_reports
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
 from tests.stored_studies import add_ct_study, study_result
@@ -62,5 +62,7 @@ def test_files_of_a_report_are_those_that_are_sent_and_asking_for_them_leaves_no
         stored = ledger.add_result(study_result(), last_instance_id=6)
         asked = report_files(stored, ledger, paths)
         assert not list((paths.root / "results").rglob("*.dcm"))
-        assert {path.name: path.read_bytes() for path in write_reports(stored, ledger, paths)} == asked
+        folder = write_reports(stored, ledger, paths)[0].parent
+        assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "complete"} == asked
+        assert {MESSAGE_FILE, FHIR_FILE} < set(asked)
         assert report_files(stored, ledger, paths) == asked

@@ -1,0 +1,77 @@
+"""Asking a notified centre whether somebody has seen the result: ``GET …/<message>/acknowledgement``.
+
+The answer is 404 until somebody has, then JSON with ``by``, ``role`` and ``at`` (UTC, ISO 8601). Asking, because the
+vehicle's link lets nobody in.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from datetime import timedelta
+
+from edge_app.core.clock import MonotonicClock, monotonic_s, utc_iso, utc_now
+from edge_app.core.config import DeliverySettings
+from edge_app.core.errors import NetworkError
+from edge_app.core.logs import get_logger
+from edge_app.delivery.address import Address, Protocol
+from edge_app.delivery.web import WebLink
+from edge_app.reports import message_uid
+from edge_app.store import proofs
+from edge_app.store.ledger import Ledger
+from edge_app.store.proofs import Acknowledgement
+
+__all__ = ["Acknowledger"]
+
+ASKED_FOR = timedelta(hours=24)
+"""A result that nobody has acknowledged by then is no longer asked about."""
+
+_LONGEST = 200
+
+_log = get_logger(__name__)
+
+
+class Acknowledger:
+    """Polls one ``notify`` destination; does nothing for others."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: DeliverySettings,
+        address: Address,
+        *,
+        go_on: Callable[[], bool],
+        tls: ssl.SSLContext | None = None,
+        clock: MonotonicClock = monotonic_s,
+    ) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._address = address
+        self._go_on = go_on
+        self._tls = tls
+        self._clock = clock
+        self._until_s = float("-inf")
+
+    def step(self) -> bool:
+        """Ask about all results that nobody has acknowledged, if it is time; returns False if it is not."""
+        if self._address.protocol is not Protocol.NOTIFY or self._clock() < self._until_s:
+            return False
+        self._until_s = self._clock() + self._settings.acknowledgement_poll_s
+        open_results = proofs.unacknowledged(self._ledger, self._address.text, since_utc=utc_iso(utc_now() - ASKED_FOR))
+        if not open_results:
+            return False
+        try:
+            with WebLink(self._address, self._settings, self._go_on, tls=self._tls) as link:
+                for study_uid, revision in open_results:
+                    self._ask(link, study_uid, revision)
+        except NetworkError as error:
+            _log.event(412, "centre cannot be asked for acknowledgements", problem=error.message)
+        return True
+
+    def _ask(self, link: WebLink, study_uid: str, revision: int) -> None:
+        answer = link.get_json(f"/{message_uid(study_uid, revision)}/acknowledgement")
+        if not isinstance(answer, dict) or not answer.get("by"):
+            return
+        by, role, at = (str(answer.get(key, ""))[:_LONGEST] for key in ("by", "role", "at"))
+        proofs.add_acknowledgement(self._ledger, Acknowledgement(study_uid, revision, self._address.text, by, role, at))
+        _log.event(413, "result acknowledged", revision=revision)

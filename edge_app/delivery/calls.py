@@ -1,0 +1,85 @@
+"""Network calls that can be cut: they run on a thread of their own, so that a link that hangs stops nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from edge_app.core.errors import NetworkError
+
+__all__ = ["POLL_S", "Calls", "prepare_socket"]
+
+_T = TypeVar("_T")
+
+POLL_S = 0.1
+"""How often the waiting thread looks up from a network call."""
+
+CUT_S = 1.0
+"""How long a call may take to notice that its connection was cut."""
+
+
+def prepare_socket(connection: socket.socket, stalled_timeout_s: float) -> None:
+    """Set what a link that comes and goes needs."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # A vehicle that drives out of coverage gets no reset: without this the kernel keeps trying for 15 minutes.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(stalled_timeout_s * 1000))
+
+
+class Calls:
+    """Runs one call after another on threads; `go_on` is asked about ten times a second while one runs.
+
+    The connection to cut is told by `watch`, as soon as there is one.
+    """
+
+    def __init__(self, go_on: Callable[[], bool]) -> None:
+        self._go_on = go_on
+        self._socket: socket.socket | None = None
+
+    def watch(self, connection: socket.socket) -> None:
+        """Take the connection that `cut` closes."""
+        self._socket = connection
+
+    def run(self, work: Callable[[], _T]) -> _T:
+        """Return what `work` returns.
+
+        Raises
+        ------
+        NetworkError
+            If it failed, or was cut because it was not to go on.
+        """
+        outcome: list[_T] = []
+        problem: list[Exception] = []
+
+        def call() -> None:
+            try:
+                outcome.append(work())
+            except (OSError, RuntimeError, ValueError, AttributeError, NetworkError) as error:
+                problem.append(error)
+
+        thread = threading.Thread(target=call, name="delivery-call", daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(POLL_S)
+            if thread.is_alive() and not self._go_on():
+                self.cut()
+                thread.join(CUT_S)
+                raise NetworkError("stopped while sending", remedy="It is sent again by itself.")
+        if problem:
+            if isinstance(problem[0], NetworkError):
+                raise problem[0]
+            raise NetworkError(f"sending failed: {problem[0]}", remedy="It is tried again by itself.") from problem[0]
+        return outcome[0]
+
+    def cut(self) -> None:
+        """Close the connection under the call's feet: its threads end, whatever they were waiting for."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                # What still lies in the kernel's buffer is thrown away: on a thin link it would go before all else.
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket = None

@@ -1,0 +1,103 @@
+"""One destination at work, on a thread of its own: a link that hangs delays neither the others nor the heartbeat."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from edge_app.core.clock import monotonic_s
+from edge_app.core.config import DeliverySettings
+from edge_app.delivery.acknowledge import Acknowledger
+from edge_app.delivery.address import Address, Protocol
+from edge_app.delivery.dimse import Link
+from edge_app.delivery.items import Item
+from edge_app.delivery.link import Sender
+from edge_app.delivery.proof import Prover
+from edge_app.delivery.queue import DeliveryQueue
+from edge_app.delivery.web import WebLink
+from edge_app.store.ledger import Ledger
+from edge_app.store.outbox import OutboxRow
+
+__all__ = ["Runner"]
+
+POLL_S = 0.25
+
+
+class Runner:
+    """The queue, the proofs and the acknowledgements of one destination.
+
+    Parameters
+    ----------
+    make_objects
+        Returns what a result row means for a protocol.
+    served
+        All destinations that are served now.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: DeliverySettings,
+        address: Address,
+        *,
+        make_objects: Callable[[OutboxRow, Protocol], Sequence[Item]],
+        served: Callable[[], Sequence[str]],
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self.address = address
+        self.alive_s = monotonic_s()
+        """When the thread last showed that it is not stuck."""
+        self.problem: Exception | None = None
+        """What ended the thread before it was told to stop."""
+        self._settings = settings
+        self._tls = tls if address.tls else None
+        self._stop = threading.Event()
+        self._queue = DeliveryQueue(
+            ledger,
+            settings,
+            address.text,
+            connect=self._connect,
+            make_objects=lambda row: make_objects(row, address.protocol),
+            stopped=self._stop.is_set,
+            takes_images=address.protocol.takes_images,
+            served=served,
+        )
+        self._prover = Prover(ledger, settings, address, go_on=self._go_on, tls=self._tls)
+        self._acknowledger = Acknowledger(ledger, settings, address, go_on=self._go_on, tls=self._tls)
+        self._thread = threading.Thread(target=self._run, name=f"deliver {address.host}", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Cut what is under way and wait for the thread (it may take about a second)."""
+        self._stop.set()
+        self._thread.join()
+
+    def detail(self) -> dict[str, object]:
+        """Return what the heartbeat says of this destination."""
+        return self._queue.detail()
+
+    def _run(self) -> None:
+        try:
+            while self._go_on():
+                # Proofs wait until nothing is left to send.
+                if not (self._queue.step() or self._prover.step() or self._acknowledger.step()):
+                    self._stop.wait(POLL_S)
+        except Exception as error:  # noqa: BLE001  the one of this loop; the process ends with it
+            self.problem = error
+
+    def _go_on(self) -> bool:
+        self.alive_s = monotonic_s()
+        return not self._stop.is_set()
+
+    def _connect(self, items: Sequence[Item], go_on: Callable[[], bool]) -> AbstractContextManager[Sender]:
+        def alive_and_on() -> bool:
+            return self._go_on() and go_on()
+
+        if self.address.protocol is Protocol.DICOM:
+            return Link(self.address, self._settings, items, alive_and_on, tls=self._tls)
+        return WebLink(self.address, self._settings, alive_and_on, tls=self._tls)

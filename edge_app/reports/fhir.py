@@ -1,0 +1,223 @@
+"""The result as a FHIR R4 transaction: DiagnosticReport, Observations, ImagingStudy, Device, Provenance.
+
+Every resource has an identifier derived from study and revision and is created only where none with it exists
+(``ifNoneExist``), so that a transaction that is sent again after a break creates nothing twice. The patient is an
+identifier: the receiving side knows the name, and this message need not.
+
+The resources are built with the R4B classes of fhir.resources; none of the elements used here differs from R4.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from fhir.resources.R4B.bundle import Bundle
+
+from edge_app.core.types import StudyStatus
+from edge_app.reports.findings import Finding, findings
+from edge_app.reports.header import MANUFACTURER, ReportInput, derived_uid, software
+from edge_app.reports.message import message_uid
+from edge_app.reports.words import AID, headline, lines
+
+__all__ = ["make_transaction"]
+
+_SYSTEMS = {
+    "SCT": "http://snomed.info/sct",
+    "DCM": "http://dicom.nema.org/resources/ontology/DCM",
+    "LN": "http://loinc.org",
+}
+_CT_HEAD = {"system": _SYSTEMS["LN"], "code": "24725-4", "display": "CT Head"}
+_RADIOLOGY = {"system": "http://terminology.hl7.org/CodeSystem/v2-0074", "code": "RAD"}
+_ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+_PROBABILITY = {"system": _SYSTEMS["DCM"], "code": "122157", "display": "Probability"}
+_UIDS = "urn:dicom:uid"
+
+
+def make_transaction(report: ReportInput) -> bytes:
+    """Return the Bundle as UTF-8 JSON, checked against the R4B definitions.
+
+    Raises
+    ------
+    ValueError
+        If the result has something in it that FHIR does not allow.
+    """
+    resources = [
+        _patient(report),
+        _device(report),
+        _imaging_study(report),
+        *(_observation(report, finding) for finding in findings(report)),
+        _diagnostic_report(report),
+        _provenance(report),
+    ]
+    bundle = Bundle.model_validate(
+        {
+            "resourceType": "Bundle",
+            "type": "transaction",
+            "timestamp": report.created.isoformat(),
+            "entry": [_entry(resource) for resource in resources],
+        }
+    )
+    return bytes(bundle.model_dump_json(exclude_none=True), "utf-8")
+
+
+def _entry(resource: dict[str, Any]) -> dict[str, Any]:
+    kind, name = resource["resourceType"], resource.pop("fullUrl")
+    request: dict[str, Any] = {"method": "POST", "url": kind}
+    identifier = resource.get("identifier")
+    if identifier:
+        first = identifier[0]
+        request["ifNoneExist"] = f"identifier={first['system']}|{first['value']}"
+    return {"fullUrl": name, "resource": resource, "request": request}
+
+
+def _name(report: ReportInput, *words: object) -> str:
+    """Return the name by which the resources of one transaction refer to each other."""
+    result = report.result
+    return uuid.uuid5(uuid.NAMESPACE_OID, derived_uid(result.study_uid, "fhir", result.revision, *words)).urn
+
+
+def _reference(report: ReportInput, *words: object) -> dict[str, str]:
+    return {"reference": _name(report, *words)}
+
+
+def _identifier(report: ReportInput, *words: object) -> list[dict[str, str]]:
+    result = report.result
+    return [{"system": _UIDS, "value": f"urn:oid:{derived_uid(result.study_uid, 'fhir', result.revision, *words)}"}]
+
+
+def _coded(concept: Any) -> dict[str, Any]:
+    scheme = _SYSTEMS[concept.scheme_designator]
+    return {"coding": [{"system": scheme, "code": concept.value, "display": concept.meaning}]}
+
+
+def _patient(report: ReportInput) -> dict[str, Any]:
+    source = report.used()[0]
+    issuer = str(source.get("IssuerOfPatientID", "") or "")
+    identifier: dict[str, Any] = {"system": "urn:msu-triage:patient-id", "value": report.result.patient_id or "unknown"}
+    if issuer:
+        identifier["assigner"] = {"display": issuer}
+    if not report.result.patient_id:
+        # Two patients without an identifier must not become one: this one is of the study alone.
+        identifier = {"system": _UIDS, "value": f"urn:oid:{report.result.study_uid}", "use": "temp"}
+    return {"resourceType": "Patient", "fullUrl": _name(report, "patient"), "identifier": [identifier]}
+
+
+def _device(report: ReportInput) -> dict[str, Any]:
+    model = report.result.model
+    versions = [{"type": {"text": "software"}, "value": software()}]
+    if model is not None:
+        versions.append({"type": {"text": "model"}, "value": f"{model.name} {model.version} sha256 {model.sha256}"})
+    device: dict[str, Any] = {
+        "resourceType": "Device",
+        "fullUrl": _name(report, "device"),
+        "identifier": [
+            {"system": "urn:msu-triage:device", "value": f"{software()} {model.sha256[:16] if model else ''}".strip()}
+        ],
+        "manufacturer": MANUFACTURER,
+        "deviceName": [{"name": "msu-triage", "type": "manufacturer-name"}],
+        "version": versions,
+    }
+    if model is not None and model.synthetic:
+        device["note"] = [{"text": "SYNTHETIC model, not for patients"}]
+    return device
+
+
+def _imaging_study(report: ReportInput) -> dict[str, Any]:
+    result = report.result
+    study: dict[str, Any] = {
+        "resourceType": "ImagingStudy",
+        "fullUrl": _name(report, "imaging"),
+        "identifier": [{"system": _UIDS, "value": f"urn:oid:{result.study_uid}"}],
+        "status": "available",
+        "subject": _reference(report, "patient"),
+        "modality": [{"system": _SYSTEMS["DCM"], "code": "CT"}],
+        "numberOfInstances": len(report.sources),
+    }
+    if result.series_uid:
+        count = sum(source.get("SeriesInstanceUID") == result.series_uid for source in report.sources)
+        study["series"] = [
+            {
+                "uid": result.series_uid,
+                "modality": {"system": _SYSTEMS["DCM"], "code": "CT"},
+                "numberOfInstances": count,
+                "description": "analysed by the AI",
+            }
+        ]
+    return study
+
+
+def _observation(report: ReportInput, finding: Finding) -> dict[str, Any]:
+    result = report.result
+    observation: dict[str, Any] = {
+        "resourceType": "Observation",
+        "fullUrl": _name(report, "observation", finding.label),
+        "identifier": _identifier(report, "observation", finding.label),
+        "status": "preliminary",
+        "code": _coded(finding.code),
+        "subject": _reference(report, "patient"),
+        "device": _reference(report, "device"),
+        "derivedFrom": [_reference(report, "imaging")],
+        "issued": report.created.isoformat(),
+        "note": [{"text": AID}],
+    }
+    if result.verdict is None:
+        why = "error" if result.status is StudyStatus.FAILED else "not-performed"
+        observation["dataAbsentReason"] = {
+            "coding": [{"system": _ABSENT, "code": why}],
+            "text": "; ".join(f"{reason.code} {reason.text}" for reason in result.reasons) or "no AI result",
+        }
+        return observation
+    observation["valueCodeableConcept"] = _coded(finding.value)
+    component = []
+    if result.probabilities is not None:
+        component.append(_percentage({"coding": [_PROBABILITY]}, result.probabilities[finding.label]))
+    point = report.facts.operating_points.get(finding.label) if report.facts else None
+    if point is not None:
+        component.append(_percentage({"text": "not detected below"}, point[0]))
+        component.append(_percentage({"text": "suspected from"}, point[1]))
+    if component:
+        observation["component"] = component
+    return observation
+
+
+def _percentage(code: dict[str, Any], share: float) -> dict[str, Any]:
+    quantity = {"value": round(100 * share, 1), "unit": "%", "system": "http://unitsofmeasure.org", "code": "%"}
+    return {"code": code, "valueQuantity": quantity}
+
+
+def _diagnostic_report(report: ReportInput) -> dict[str, Any]:
+    result = report.result
+    said = [headline(result), AID, *lines(result, unvalidated_ischaemia=report.unvalidated_ischaemia)]
+    return {
+        "resourceType": "DiagnosticReport",
+        "fullUrl": _name(report, "report"),
+        "identifier": [{"system": _UIDS, "value": f"urn:oid:{message_uid(result.study_uid, result.revision)}"}],
+        "status": "preliminary",
+        "category": [{"coding": [_RADIOLOGY]}],
+        "code": {"coding": [_CT_HEAD]},
+        "subject": _reference(report, "patient"),
+        "issued": report.created.isoformat(),
+        "result": [_reference(report, "observation", finding.label) for finding in findings(report)],
+        "imagingStudy": [_reference(report, "imaging")],
+        "conclusion": ". ".join(said),
+        "conclusionCode": [_coded(finding.value) for finding in findings(report)[:1]],
+    }
+
+
+def _provenance(report: ReportInput) -> dict[str, Any]:
+    result = report.result
+    provenance: dict[str, Any] = {
+        "resourceType": "Provenance",
+        "fullUrl": _name(report, "provenance"),
+        "target": [_reference(report, "report")],
+        "recorded": report.created.isoformat(),
+        "agent": [{"who": _reference(report, "device")}],
+        "entity": [{"role": "source", "what": _reference(report, "imaging")}],
+    }
+    if result.revision > 1:
+        before = message_uid(result.study_uid, result.revision - 1)
+        provenance["entity"].append(
+            {"role": "revision", "what": {"identifier": {"system": _UIDS, "value": f"urn:oid:{before}"}}}
+        )
+    return provenance
