@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -97,13 +98,13 @@ def send(association: Association, dataset: Dataset) -> int:
 
 
 _ENTRY = """
-import signal, sys, threading
+import json, signal, sys, threading
 from pathlib import Path
 from edge_app.core.config import ReceiverSettings, Settings
 from edge_app.processes.receive import run
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
-settings = Settings(data=Path(sys.argv[1]), receiver=ReceiverSettings(port=0, min_free_bytes=0))
+settings = Settings(data=Path(sys.argv[1]), receiver=ReceiverSettings(**json.loads(sys.argv[2])))
 run(settings, ready=lambda *address: print(*address, flush=True), stop=stop)
 """
 
@@ -118,6 +119,11 @@ class ReceiveProcess:
     def __post_init__(self) -> None:
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline().split()[-1])
+
+    def resident_bytes(self) -> int:
+        """Return how much memory it holds at most so far."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
     def kill(self) -> None:
         """Kill it as a power cut would."""
@@ -136,9 +142,10 @@ class ReceiveProcess:
         return code
 
 
-def start_process(data: Path) -> ReceiveProcess:
+def start_process(data: Path, **receiver: object) -> ReceiveProcess:
     """Start the receive process and wait until an association would be accepted."""
-    command = [sys.executable, "-c", _ENTRY, str(data)]
+    settings = json.dumps({"port": 0, "min_free_bytes": 0, **receiver})
+    command = [sys.executable, "-c", _ENTRY, str(data), settings]
     return ReceiveProcess(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True))
 
 
