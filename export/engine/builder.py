@@ -111,10 +111,15 @@ def _parse(trt: Any, network: Any, logger: Any, request: BuildRequest) -> None:
     if parser.parse_from_file(request.onnx):
         return
     errors = [parser.get_error(index) for index in range(parser.num_errors)]
-    lines = [f"node {error.node()} '{error.node_name()}' ({error.node_operator()}): {error.desc()}" for error in errors]
+    lines = [_parser_line(parser_error) for parser_error in errors]
     raise failure(
         "parser", f"TensorRT {trt.__version__} cannot read the network: {'; '.join(lines) or 'no reason given'}"
     )
+
+
+def _parser_line(parser_error: Any) -> str:
+    where = f"node {parser_error.node()} '{parser_error.node_name()}' ({parser_error.node_operator()})"
+    return f"{where}: {parser_error.desc()}"
 
 
 def _add_profile(builder: Any, network: Any, config: Any, request: BuildRequest) -> None:
