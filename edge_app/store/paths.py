@@ -63,6 +63,14 @@ class StorePaths:
         """Return where the saliency maps of a result live: .npz, one array (3, h, w) per SOP UID hash."""
         return self.root / "results" / uid_hash(study_uid) / f"saliency-{revision}.npz"
 
+    def model(self, manifest_sha256: str) -> Path:
+        """Return where the worker leaves what is to be said about a model: JSON, see `edge_app.worker.publish`."""
+        return self.root / "models" / f"{uid_hash(manifest_sha256)}.json"
+
+    def hand_over(self, study_uid: str, revision: int) -> Path:
+        """Return where the hand-over card of a study is kept: a PDF of one A6 page."""
+        return self.root / "hand-over" / f"{uid_hash(study_uid)}-{revision}.pdf"
+
     def create(self) -> None:
         """Create the folders, durable; harmless when they are there."""
         for folder in (
@@ -70,6 +78,8 @@ class StorePaths:
             self.root / "instances",
             self.root / "frames",
             self.root / "results",
+            self.root / "models",
+            self.root / "hand-over",
             self.quarantine,
         ):
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,43 @@
+"""What the crew entered on the screen: append-only, so that a killed screen comes back as it was.
+
+An entry belongs to a study, or to the screen itself (empty study UID). The newest entry of a kind counts; the older
+ones stay, and every one is in the audit trail as well.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from edge_app.core.clock import utc_iso, utc_now
+from edge_app.store.ledger import Ledger
+
+__all__ = ["CrewEntry", "crew_entries", "note_crew"]
+
+
+@dataclass(frozen=True, slots=True)
+class CrewEntry:
+    """One entry. `kind` is a word of `edge_app.ui.crew`; `body` holds what was entered, and by which role."""
+
+    id: int
+    study_uid: str
+    kind: str
+    body: dict[str, Any]
+    at_utc: str
+
+
+def note_crew(ledger: Ledger, study_uid: str, kind: str, body: dict[str, Any]) -> None:
+    """Keep an entry, with its audit record, in one transaction."""
+    with ledger.transaction() as db:
+        db.execute(
+            "INSERT INTO crew (study_uid, kind, body, at_utc) VALUES (?, ?, ?, ?)",
+            (study_uid, kind, json.dumps(body), utc_iso(utc_now())),
+        )
+        ledger.audit(f"crew_{kind}", {"study_uid": study_uid, **body})
+
+
+def crew_entries(ledger: Ledger, *, after_id: int = 0) -> list[CrewEntry]:
+    """Return the entries after an id, oldest first."""
+    rows = ledger.read("SELECT id, study_uid, kind, body, at_utc FROM crew WHERE id > ? ORDER BY id", after_id)
+    return [CrewEntry(row[0], row[1], row[2], json.loads(row[3]), row[4]) for row in rows]
