@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from edge_app.core.types import Reason
 
-__all__ = ["TEXTS", "reason"]
+__all__ = ["FALLBACK_REMARK", "TEXTS", "reason"]
+
+FALLBACK_REMARK = "runs on the CPU, not on a TensorRT engine"
+"""Begins the remark of every result that was made on another backend than intended; the screen shows a band."""
 
 TEXTS: dict[str, str] = {
     "Q-01": "Not a head CT with brain",

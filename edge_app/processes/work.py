@@ -14,6 +14,7 @@ from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
 from edge_app.worker.live import Worker
 from edge_app.worker.models import Models, load_models
+from edge_app.worker.publish import publish_model
 
 __all__ = ["run"]
 
@@ -45,6 +46,7 @@ def run(settings: Settings, *, stop: threading.Event, ready: Callable[[], None] 
         problem = ""
         try:
             models = resources.enter_context(load_models(settings.analysis))
+            publish_model(ledger.paths, models)
         except BundleError as error:
             problem = str(error)
             _log.event(320, "no model", level=logging.ERROR, problem=problem)

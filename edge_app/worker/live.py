@@ -278,6 +278,7 @@ class Worker:
                 else None,
                 "backend": models.backend_name if models else None,
                 "problem": self._problem,
+                "fallback": models.remarks[0] if models and models.remarks else "",
             }
         )
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from edge_app.core.config import AnalysisSettings
 from edge_app.core.errors import BundleError
+from edge_app.core.reasons import FALLBACK_REMARK
 from edge_app.core.types import ModelIdentity
 from edge_app.inference.bundle import Bundle, load_bundle
-from edge_app.inference.manifest import Manifest
+from edge_app.inference.manifest import MODEL_CARD_FILE, Manifest
 from edge_app.inference.predict import ImagePredictor, PatientPredictor
 from edge_app.inference.select import Choice, open_bundle_network
 from edge_app.preprocessing import PROFILES, Profile, profile_hash
@@ -27,6 +28,8 @@ class Models:
 
     identity: ModelIdentity
     manifest: Manifest
+    card: str
+    """The model card, Markdown."""
     profile: Profile
     image: ImagePredictor
     patient: PatientPredictor
@@ -70,6 +73,7 @@ def open_models(bundle: Bundle, *, threads: int, engines: Path | None = None) ->
         return Models(
             identity=bundle.identity,
             manifest=bundle.manifest,
+            card=bundle.read(MODEL_CARD_FILE).decode("utf-8", "replace"),
             profile=profile,
             image=ImagePredictor(image.backend, bundle.manifest),
             patient=PatientPredictor(patient.backend, bundle.manifest),
@@ -88,7 +92,7 @@ def load_models(settings: AnalysisSettings) -> Models:
 
 def _remarks(image: Choice, patient: Choice) -> tuple[str, ...]:
     why = [choice.fallback for choice in (image, patient) if choice.fallback]
-    return (f"runs on the CPU, not on a TensorRT engine: {why[0]} (msu engine build)",) if why else ()
+    return (f"{FALLBACK_REMARK}: {why[0]} (msu engine build)",) if why else ()
 
 
 def _refusal(bundle: Bundle, field: str, what: str) -> BundleError:

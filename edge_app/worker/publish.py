@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,9 +19,10 @@ from edge_app.series.selection import Candidate
 from edge_app.store.ledger import FrameRow
 from edge_app.store.paths import StorePaths, uid_hash, write_atomically
 from edge_app.worker.analyse import StudyAnalysis
+from edge_app.worker.models import Models
 from edge_app.worker.reading import Reading
 
-__all__ = ["patient_band", "progress", "publish_frame", "publish_saliency"]
+__all__ = ["patient_band", "progress", "publish_frame", "publish_model", "publish_saliency"]
 
 
 def publish_frame(paths: StorePaths, reading: Reading) -> FrameRow:
@@ -68,6 +70,24 @@ def publish_saliency(paths: StorePaths, analysis: StudyAnalysis, sop_uids: Itera
         path = paths.saliency(analysis.study_uid, revision)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, content.getvalue())
+
+
+def publish_model(paths: StorePaths, models: Models) -> None:
+    """Write what the screen may say about a model, once per bundle: its card, thresholds and validation scores.
+
+    JSON with ``card``, ``thresholds`` (class → [t_lo, t_hi]) and ``reliability`` (of the haemorrhage score).
+    """
+    path = paths.model(models.identity.sha256)
+    if path.is_file():
+        return
+    manifest = models.manifest
+    body = {
+        "card": models.card,
+        "thresholds": {name: [point.t_lo, point.t_hi] for name, point in manifest.operating_points.items()},
+        "reliability": [row.model_dump() for row in manifest.calibration.reliability],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(body).encode())
 
 
 def patient_band(header: SliceHeader) -> dict[str, Any]:
