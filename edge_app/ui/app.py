@@ -15,8 +15,8 @@ from edge_app.core.config import Settings
 from edge_app.core.errors import ProcessError
 from edge_app.store.paths import StorePaths, uid_hash
 from edge_app.ui.controller import Controller
+from edge_app.ui.facts import Moment
 from edge_app.ui.fonts import load_fonts
-from edge_app.ui.presenter import Moment
 from edge_app.ui.reader import StoreReader
 from edge_app.ui.screen_model import ScreenModel
 from edge_app.ui.states import TERMINAL_STATES
@@ -92,13 +92,14 @@ def run_screen(
     """
     app = application()
     window = MainWindow(PANELS[settings.screen.panel])
-    reader = StoreReader(StorePaths(settings.data))
+    paths = StorePaths(settings.data)
+    reader = StoreReader(paths)
     controller = Controller(
         window,
         reader,
+        paths,
         now,
-        theme=settings.screen.theme,
-        language=settings.screen.language,
+        site=settings.screen,
         ischaemia_validated=settings.analysis.ischaemia_output == "on",
     )
     problems: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""Bands and lines of words: patient, clocks, SYNTHETIC and UNVALIDATED, information, footer. None can be hidden."""
+"""Bands and lines of words: SYNTHETIC and its like, information, footer. None can be hidden."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
-from edge_app.ui.screen_model import Band, Clock, PatientTexts, StatusItem
+from edge_app.ui.screen_model import Band, BandKind, StatusItem
 from edge_app.ui.text import FitText
 from edge_app.ui.theme import Panel, TextHeight, Theme
 
-__all__ = ["BandRow", "ClockBand", "Footer", "InfoLines", "PatientBand"]
+__all__ = ["BandRow", "Footer", "Ground", "InfoLines"]
 
 
-class _Ground(QWidget):
+_A_ROW = 2
+"""Bands beside each other."""
+
+
+class Ground(QWidget):
     """A widget with one ground colour and some words on it."""
 
     def __init__(self, parent: QWidget, panel: Panel) -> None:
@@ -23,79 +27,17 @@ class _Ground(QWidget):
         self.texts: list[FitText] = []
 
     def set_ground(self, colour: str) -> None:
+        """Change the colour."""
         if colour != self.ground:
             self.ground = colour
             self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the ground."""
         QPainter(self).fillRect(self.rect(), QColor(self.ground))
 
 
-class PatientBand(_Ground):
-    """Zone 1: who this is (R58)."""
-
-    def __init__(self, parent: QWidget, panel: Panel) -> None:
-        super().__init__(parent, panel)
-        least = panel.px(TextHeight.LEAST_MM)
-        self.name = FitText(self, cap_px=panel.px(5.2), least_px=panel.px(TextHeight.NAME_MM), bold=True)
-        self.details = FitText(
-            self, cap_px=panel.px(TextHeight.BODY_MM), least_px=least, align=Qt.AlignmentFlag.AlignRight
-        )
-        self.texts = [self.name, self.details]
-        self._share = 0.3
-
-    def show_patient(self, texts: PatientTexts, theme: Theme) -> None:
-        """Show name and details; a previous case has the previous case's colour."""
-        self.set_ground(theme.previous.ground if texts.previous else theme.surface)
-        ink = theme.previous.ink if texts.previous else theme.text
-        self.name.set_words(texts.name, ink)
-        self.details.set_words(texts.details, ink if texts.previous else theme.text)
-        # The name gets the room its letters need, between a quarter and a half of the band.
-        self._share = min(max(len(texts.name) * 0.017, 0.25), 0.5)
-        self._arrange()
-
-    def _arrange(self) -> None:
-        margin, width = self.panel.px(2.0), self.width()
-        name = round((width - 3 * margin) * self._share)
-        self.name.setGeometry(margin, 0, name, self.height())
-        self.details.setGeometry(2 * margin + name, 0, width - 3 * margin - name, self.height())
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Share the room."""
-        self._arrange()
-
-
-class ClockBand(_Ground):
-    """Zone 2: the clocks; over a previous case, the words that say so (R47)."""
-
-    def __init__(self, parent: QWidget, panel: Panel) -> None:
-        super().__init__(parent, panel)
-        body, least = panel.px(TextHeight.BODY_MM), panel.px(TextHeight.LEAST_MM)
-        self.line = FitText(self, cap_px=body, least_px=least)
-        self.warning = FitText(self, cap_px=body, least_px=least, bold=True, align=Qt.AlignmentFlag.AlignRight)
-        self.texts = [self.line, self.warning]
-
-    def show_clocks(self, clocks: tuple[Clock, ...], previous: str, theme: Theme) -> None:
-        """Show the clocks in one line."""
-        self.set_ground(theme.previous.ground if previous else theme.surface)
-        words = "     ".join(f"{clock.label} {clock.value}".strip() for clock in clocks)
-        self.line.set_words(words, theme.previous.ink if previous else theme.secondary)
-        self.warning.set_words(previous, theme.previous.ink)
-        self._arrange()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Share the room."""
-        self._arrange()
-
-    def _arrange(self) -> None:
-        margin = self.panel.px(2.0)
-        whole = self.width() - 2 * margin
-        line = (whole - margin) // 2 if self.warning.words else whole
-        self.line.setGeometry(margin, 0, line, self.height())
-        self.warning.setGeometry(2 * margin + line, 0, whole - margin - line, self.height())
-
-
-class _BandLabel(_Ground):
+class _BandLabel(Ground):
     """One band: inverted words between hatched ends, black and white in both themes."""
 
     def __init__(self, parent: QWidget, panel: Panel) -> None:
@@ -126,13 +68,18 @@ class _BandLabel(_Ground):
 
 
 class BandRow(QWidget):
-    """Top of zone 3: SYNTHETIC and UNVALIDATED, sharing the row when both are there."""
+    """Top of zone 3: what must be known of the model. Two share a row; three or four take two rows."""
 
     def __init__(self, parent: QWidget, panel: Panel) -> None:
         super().__init__(parent)
         self._panel = panel
-        self.labels = [_BandLabel(self, panel) for _ in range(2)]
+        self.labels = [_BandLabel(self, panel) for _ in BandKind]
         self._bands: tuple[Band, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Return how many rows the bands take."""
+        return max(-(-len(self._bands) // _A_ROW), 1)
 
     def show_bands(self, bands: tuple[Band, ...], theme: Theme) -> None:
         """Show the bands that hold now."""
@@ -142,24 +89,27 @@ class BandRow(QWidget):
             label.edge = theme.caution.edge
             label.set_ground(theme.caution.ground)
             label.words.set_words(bands[number].text if number < len(bands) else "", theme.caution.ink)
-        self._arrange()
+        self.arrange()
 
-    def _arrange(self) -> None:
+    def arrange(self) -> None:
+        """Share the rows by the length of the words."""
         gap = self._panel.px(1.0)
-        left = 0
-        total = sum(len(band.text) + 10 for band in self._bands)
-        for band, label in zip(self._bands, self.labels, strict=False):
-            share = (len(band.text) + 10) / total
-            width = round((self.width() - gap * (len(self._bands) - 1)) * share)
-            label.setGeometry(left, 0, width, self.height())
-            left += width + gap
+        height = (self.height() - gap * (self.rows - 1)) // self.rows
+        for row in range(self.rows):
+            bands = self._bands[row * _A_ROW : (row + 1) * _A_ROW]
+            total = sum(len(band.text) + 10 for band in bands)
+            left = 0
+            for number, band in enumerate(bands, start=row * _A_ROW):
+                width = round((self.width() - gap * (len(bands) - 1)) * (len(band.text) + 10) / total)
+                self.labels[number].setGeometry(left, row * (height + gap), width, height)
+                left += width + gap
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Share the row."""
-        self._arrange()
+        """Share the rows."""
+        self.arrange()
 
 
-class InfoLines(_Ground):
+class InfoLines(Ground):
     """Zone 7, left: series, model and quality in up to three lines; a note that found no room above comes first."""
 
     def __init__(self, parent: QWidget, panel: Panel) -> None:
@@ -190,7 +140,7 @@ class InfoLines(_Ground):
         self._arrange()
 
 
-class Footer(_Ground):
+class Footer(Ground):
     """Zone 8: R01's sentence, the state of the processes, and a dot that goes on and off once a second (R48)."""
 
     def __init__(self, parent: QWidget, panel: Panel) -> None:

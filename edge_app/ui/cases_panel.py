@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QAbstractButton, QWidget
 
 from edge_app.ui.icons import paint_icon
-from edge_app.ui.screen_model import ActionTexts, CaseRow
+from edge_app.ui.screen_model import CaseRow, CasesTexts
 from edge_app.ui.text import FitText
 from edge_app.ui.theme import THEMES, Panel, Role, TextHeight, Theme
 from edge_app.ui.touch_button import TouchButton
@@ -23,7 +23,8 @@ class _Row(QAbstractButton):
         self._name = FitText(self, cap_px=body, least_px=least, bold=True)
         self._details = FitText(self, cap_px=least, least_px=least)
         self._status = FitText(self, cap_px=body, least_px=least, bold=True)
-        self.texts = [self._name, self._details, self._status]
+        self._delivery = FitText(self, cap_px=least, least_px=least)
+        self.texts = [self._name, self._details, self._status, self._delivery]
         self.row: CaseRow | None = None
         self._theme = THEMES["night"]
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -36,7 +37,8 @@ class _Row(QAbstractButton):
         self._name.set_words(row.name, theme.text)
         self._details.set_words(row.details, theme.secondary)
         self._status.set_words(row.status, theme.text)
-        self.setAccessibleName(f"{row.name}, {row.status}")
+        self._delivery.set_words(row.delivery, theme.secondary)
+        self.setAccessibleName(f"{row.name}, {row.status}, {row.delivery}")
         self.update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -45,7 +47,14 @@ class _Row(QAbstractButton):
         self._name.setGeometry(16, 2, round(width * 0.5) - 20, half)
         self._details.setGeometry(16, half - 2, round(width * 0.5) - 20, half)
         left = round(width * 0.5) + height
-        self._status.setGeometry(left, 4, width - left - 12, height - 8)
+        self._status.setGeometry(left, 2, width - left - 12, half)
+        self._delivery.setGeometry(left, half - 2, width - left - 12, half)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.click()
+        else:
+            super().keyPressEvent(event)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         if self.row is None:
@@ -92,13 +101,13 @@ class CasesPanel(QWidget):
         """Return the words in view (for the layout audit)."""
         return [self._empty, *(words for row in self.rows if row.row for words in row.texts)]
 
-    def show_cases(self, cases: tuple[CaseRow, ...], words: ActionTexts, theme: Theme) -> None:
+    def show_cases(self, cases: tuple[CaseRow, ...], words: CasesTexts, theme: Theme) -> None:
         """Show the cases, the newest first."""
         self._cases, self._theme = cases, theme
         self.newer.show_words(words.newer, theme)
         self.older.show_words(words.older, theme)
         self.close_button.show_words(words.close, theme)
-        self._empty.set_words("" if cases else words.no_cases, theme.text)
+        self._empty.set_words("" if cases else words.empty, theme.text)
         self._fill()
 
     def open_first_page(self) -> None:

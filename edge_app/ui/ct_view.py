@@ -8,6 +8,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
+from edge_app.ui.heat import HeatMap, paint_heat
 from edge_app.ui.screen_model import ViewTexts
 from edge_app.ui.text import fitted, paint_fitted
 from edge_app.ui.theme import Panel, TextHeight
@@ -35,6 +36,8 @@ class CtView(QWidget):
 
     scrolled = Signal(int)
     """Slices towards the head."""
+    tapped = Signal()
+    """A touch that was no drag."""
 
     def __init__(self, parent: QWidget, panel: Panel) -> None:
         super().__init__(parent)
@@ -44,7 +47,9 @@ class CtView(QWidget):
         self._image: QImage | None = None
         self._spacing_mm = (1.0, 1.0)
         self._zoom = 1.0
-        self._texts = ViewTexts((), (), (), (), "", False, "")
+        self._texts = ViewTexts((), (), (), (), "", False, "", "")
+        self._heat: HeatMap | None = None
+        self._pressed_at: QPointF | None = None
         self._drag_from: float | None = None
         self._wheel = 0
         self._letters = ("A", "P", "R", "L")
@@ -54,6 +59,11 @@ class CtView(QWidget):
     def has_image(self) -> bool:
         """Return whether a slice is in view."""
         return self._image is not None
+
+    @property
+    def has_heat(self) -> bool:
+        """Return whether a heat map lies over the slice."""
+        return self._heat is not None
 
     @property
     def image(self) -> QImage | None:
@@ -67,11 +77,15 @@ class CtView(QWidget):
         preset: Preset,
         zoom: float,
         texts: ViewTexts,
+        heat: HeatMap | None = None,
     ) -> None:
         """Show a slice (H, W) int16 HU, or the placeholder when it is None; `spacing_mm` is (row, column)."""
         if hu is not self._hu or preset != self._preset:
             self._hu, self._preset = hu, preset
             self._image = None if hu is None else grey_image(hu, preset)
+            self.update()
+        if heat is not self._heat:
+            self._heat = heat
             self.update()
         if (spacing_mm, zoom, texts) != (self._spacing_mm, self._zoom, self._texts):
             self._spacing_mm, self._zoom, self._texts = spacing_mm, zoom, texts
@@ -94,6 +108,8 @@ class CtView(QWidget):
         if self._image is not None:
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
             painter.drawImage(self.image_box(), self._image)
+            if self._heat is not None:
+                paint_heat(painter, self.image_box(), self._image.size(), self._heat)
         painter.setRenderHint(QPainter.RenderHint.TextAntialiasing)
         whole = QRectF(self.rect()).adjusted(8, 4, -8, -4)
         texts = self._texts
@@ -112,6 +128,10 @@ class CtView(QWidget):
         if texts.burnt_in:
             foot = QRectF(whole.left(), whole.bottom() - line, whole.width(), line)
             self._words(painter, foot, texts.burnt_in, _CENTRE)
+        if texts.caption:
+            top = QRectF(whole.left(), whole.top() + 3.1 * line, whole.width(), line)
+            painter.fillRect(top, QColor(_GROUND))
+            self._words(painter, top, texts.caption, _CENTRE)
         if self._image is not None and texts.letters:
             self._paint_letters(painter, whole)
 
@@ -142,6 +162,7 @@ class CtView(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Begin a drag."""
         self._drag_from = event.position().y()
+        self._pressed_at = event.position()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Scroll while dragging: up is towards the head."""
@@ -154,8 +175,12 @@ class CtView(QWidget):
             self.scrolled.emit(steps)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """End a drag."""
+        """End a drag, or take a tap."""
         self._drag_from = None
+        moved = event.position() - self._pressed_at if self._pressed_at else QPointF()
+        if self._pressed_at is not None and moved.manhattanLength() < _DRAG_MM * self._panel.px_per_mm:
+            self.tapped.emit()
+        self._pressed_at = None
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Scroll one slice per notch; fine wheels add up."""

@@ -160,6 +160,54 @@ def _disk(painter: QPainter, ink: QColor, ground: QColor) -> None:
     painter.drawArc(QRectF(-0.8, -0.15, 1.6, 0.6), 180 * 16, 180 * 16)
 
 
+def _disk_line(painter: QPainter, ink: QColor, ground: QColor) -> None:
+    _disk(painter, ink, ground)
+    painter.fillRect(QRectF(-0.8, 0.28, 1.6, 0.3), ink)
+
+
+def _lens(painter: QPainter, ink: QColor, ground: QColor) -> None:
+    painter.drawEllipse(QPointF(-0.2, -0.2), 0.62, 0.62)
+    _line(painter, (0.25, 0.25), (0.9, 0.9))
+
+
+def _eye(painter: QPainter, ink: QColor, ground: QColor) -> None:
+    path = QPainterPath(QPointF(-1, 0))
+    path.quadTo(QPointF(0, -1.15), QPointF(1, 0))
+    path.quadTo(QPointF(0, 1.15), QPointF(-1, 0))
+    painter.drawPath(path)
+    painter.setBrush(ink)
+    painter.drawEllipse(QPointF(0, 0), 0.22, 0.22)
+
+
+def _waves_slash(painter: QPainter, ink: QColor, ground: QColor) -> None:
+    for radius in (0.4, 0.85, 1.3):
+        painter.drawArc(QRectF(-radius, 0.8 - radius, 2 * radius, 2 * radius), 50 * 16, 80 * 16)
+    painter.setBrush(ink)
+    painter.drawEllipse(QPointF(0, 0.8), 0.08, 0.08)
+    _line(painter, (-0.85, 0.85), (0.85, -0.85))
+
+
+def _clock(painter: QPainter, ink: QColor, ground: QColor) -> None:
+    painter.drawEllipse(QPointF(0, 0), 0.9, 0.9)
+    _line(painter, (0, -0.55), (0, 0.05), (0.42, 0.42))
+
+
+def _chip(painter: QPainter, ink: QColor, ground: QColor) -> None:
+    painter.drawRect(QRectF(-0.55, -0.55, 1.1, 1.1))
+    for at in (-0.32, 0.0, 0.32):
+        for end in (-1, 1):
+            _line(painter, (at, 0.55 * end), (at, 0.92 * end))
+            _line(painter, (0.55 * end, at), (0.92 * end, at))
+
+
+def _padlock(painter: QPainter, ink: QColor, ground: QColor) -> None:
+    painter.drawArc(QRectF(-0.48, -0.9, 0.96, 1.1), 0, 180 * 16)
+    _line(painter, (-0.48, -0.35), (-0.48, -0.05))
+    _line(painter, (0.48, -0.35), (0.48, -0.05))
+    painter.fillRect(QRectF(-0.75, -0.1, 1.5, 1.0), ink)
+    painter.fillRect(QRectF(-0.09, 0.2, 0.18, 0.4), ground)
+
+
 _PAINTERS: dict[Icon, Callable[[QPainter, QColor, QColor], None]] = {
     Icon.OCTAGON: _octagon,
     Icon.TRIANGLE: _triangle,
@@ -176,4 +224,11 @@ _PAINTERS: dict[Icon, Callable[[QPainter, QColor, QColor], None]] = {
     Icon.PLUG: _plug,
     Icon.BOX_MISSING: _box_missing,
     Icon.DISK: _disk,
+    Icon.DISK_LINE: _disk_line,
+    Icon.LENS: _lens,
+    Icon.EYE: _eye,
+    Icon.WAVES_SLASH: _waves_slash,
+    Icon.CLOCK: _clock,
+    Icon.CHIP: _chip,
+    Icon.PADLOCK: _padlock,
 }

@@ -48,6 +48,9 @@ class _Thumbnail(QAbstractButton):
             (0, 0, "#F2F5F7"),
         ):
             paint_fitted(painter, corner.translated(dx, dy), layout, ink, bold=True, align=Qt.AlignmentFlag.AlignLeft)
+        if self.key.seen:  # a bar, not a tick: it says "looked at", not "all is well" (R31)
+            bar = self._panel.px(1.4)
+            painter.fillRect(QRectF(6, box.height() - bar - 7, box.width() - 12, bar), QColor("#F2F5F7"))
         width = 6 if self.key.shown or self.hasFocus() else 2
         pen = QPen(QColor(self.theme.text if self.key.shown else self.theme.border), width)
         pen.setJoinStyle(Qt.PenJoinStyle.MiterJoin)
@@ -56,7 +59,7 @@ class _Thumbnail(QAbstractButton):
 
 
 class KeySliceRow(QWidget):
-    """Five thumbnails with slice numbers; the one in view has a thick frame."""
+    """Five thumbnails with slice numbers; the one in view has a thick frame, those looked at have a bar."""
 
     opened = Signal(str)
 

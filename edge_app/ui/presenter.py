@@ -1,85 +1,95 @@
-"""Snapshot and viewer state in, every text on the screen out. No Qt, no clock, no store: pure functions."""
+"""Snapshot, viewer and desk in, everything on the screen out. No Qt, no clock, no store: pure functions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
+from edge_app.core.config import ScreenSettings
+from edge_app.core.reasons import FALLBACK_REMARK
 from edge_app.core.types import StudyResult, Verdict
 from edge_app.triage.decision import ISCHAEMIA_OFF, ISCHAEMIA_TOO
 from edge_app.ui import formats
+from edge_app.ui.actions import actions, heat_map_possible
+from edge_app.ui.desk import Desk, Sheet
+from edge_app.ui.facts import Moment
+from edge_app.ui.hand_over import delivery_words, verdict_words
+from edge_app.ui.identity import HIDDEN, display_name, similar_today
 from edge_app.ui.result_texts import about_ischaemia, result_texts
+from edge_app.ui.rules import case_state, state_of
 from edge_app.ui.screen_model import (
-    ActionTexts,
+    ActionButton,
     Band,
     BandKind,
     CaseRow,
-    Clock,
+    CasesTexts,
     PatientTexts,
     PresetTexts,
     ScreenModel,
-    StatusItem,
 )
+from edge_app.ui.sheets import sheet_model
 from edge_app.ui.snapshot import Snapshot, StudyView
-from edge_app.ui.states import LOOKS, ScreenState, is_alive, state_of, study_state
+from edge_app.ui.states import LOOKS, ScreenState
+from edge_app.ui.status_texts import model_of, status_items
 from edge_app.ui.strings import text
-from edge_app.ui.view_texts import key_slices, strip_bars, study_time, view_texts
+from edge_app.ui.timers import clocks, window_bar
+from edge_app.ui.view_texts import key_slices, strip_bars, strip_thresholds, study_time, view_texts
 from edge_app.ui.viewer import ViewerModel
-from edge_app.ui.windowing import PRESETS
+from edge_app.ui.windowing import BUTTON_PRESETS
 
-__all__ = ["Moment", "present"]
-
-_DAY_S = 86_400
+__all__ = ["present", "shown_study"]
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """Now, on both clocks: `monotonic_s` for spans, `local` (aware) for the wall clock."""
-
-    monotonic_s: float
-    local: datetime
+def shown_study(snapshot: Snapshot, shown_uid: str | None) -> StudyView | None:
+    """Return the study on the screen: the one chosen from the case list, else the current one."""
+    return snapshot.find(shown_uid) or snapshot.current
 
 
 def present(
     snapshot: Snapshot,
     viewer: ViewerModel,
-    language: str,
+    desk: Desk,
     now: Moment,
     *,
+    site: ScreenSettings,
     shown_uid: str | None = None,
     ischaemia_validated: bool = False,
 ) -> ScreenModel:
-    """Return every text on the screen.
+    """Return everything on the screen.
 
     Parameters
     ----------
+    site
+        What this vehicle has chosen: window length, read-first mode, the centre's name.
     shown_uid
-        The study chosen from the case list, or None for the newest one.
+        The study chosen from the case list, or None for the current one.
     ischaemia_validated
         False marks ischaemic signs UNVALIDATED (R06).
     """
-    current = snapshot.current
-    study = snapshot.find(shown_uid) or current
-    previous = study is not None and current is not None and study.study_uid != current.study_uid
-    state = state_of(snapshot, now.monotonic_s, study.study_uid if study else None)
-    # A result is withdrawn as soon as the study is no longer in its terminal state (R10).
-    result = study.result if study else None
+    language = desk.language
+    current, study = snapshot.current, shown_study(snapshot, shown_uid)
+    previous = study is not None and (current is None or study.study_uid != current.study_uid)
+    state = state_of(snapshot, study, now, read_first=site.read_first, locked=desk.locked)
+    # A result is withdrawn as soon as the study is no longer in its terminal state (R10), and not yet there while
+    # the crew is to read first (R35).
+    result = study.result if study and state is not ScreenState.READ_FIRST else None
+    heat_map = desk.heat_map and heat_map_possible(state)
     return ScreenModel(
         state=state,
         look=LOOKS[state],
         study_uid=study.study_uid if study else None,
         revision=result.revision if result else 0,
         bands=_bands(snapshot, result, language, ischaemia_validated=ischaemia_validated),
-        patient=_patient(study, language, previous=previous),
-        clocks=_clocks(study, language, now),
-        result=result_texts(state, snapshot, study, language),
-        view=view_texts(snapshot, study, viewer, language),
+        patient=_patient(snapshot, study, desk, previous=previous),
+        clocks=clocks(study, language, now),
+        window=None if previous else window_bar(study, language, now, site.window_min),
+        result=result_texts(state, snapshot, study, language, now),
+        view=view_texts(snapshot, study, viewer, language, hidden=desk.curtain, heat_map=heat_map),
         strip=strip_bars(viewer, result),
         strip_ends=(text("head_end", language), text("foot_end", language)),
         strip_index=viewer.index,
-        key_slices=key_slices(viewer, result),
+        thresholds=strip_thresholds(snapshot, result),
+        key_slices=key_slices(viewer, result, study.seen if study else frozenset()),
         key_label=text("key_slices", language),
         presets=tuple(
             PresetTexts(
@@ -88,38 +98,50 @@ def present(
                 preset == viewer.preset,
                 preset,
             )
-            for preset in PRESETS
+            for preset in BUTTON_PRESETS
         ),
         info=_info(study, result, language),
-        actions=ActionTexts(
-            cases=text("action.cases", language),
-            theme=text("action.theme", language),
-            language=text("action.language", language),
-            zoom=f"{text('action.zoom', language)}\n×{viewer.zoom:.1f}",
-            current=text("action.current", language) if previous else "",
+        actions=actions(state, study, desk, previous=previous),
+        heat_map=ActionButton("heat_map", text("action.heat_map", language), desk.heat_map)
+        if heat_map_possible(state)
+        else ActionButton("", ""),
+        sheet=sheet_model(snapshot, study, desk, now, site),
+        clean=_clean(desk, now),
+        full=desk.full and study is not None,
+        cases_texts=CasesTexts(
             close=text("action.close", language),
             newer=text("action.newer", language),
             older=text("action.older", language),
-            no_cases=text("cases.empty", language),
+            empty=text("cases.empty", language),
         ),
         footer=text("disclaimer", language),
-        status=_status(snapshot, language, now.monotonic_s),
-        cases=tuple(_case(row, index == 0, language, now) for index, row in enumerate(snapshot.studies)),
+        status=status_items(snapshot, language, now.monotonic_s),
+        cases=tuple(_case(snapshot, row, row is current, desk, now, site) for row in snapshot.studies),
     )
+
+
+def _clean(desk: Desk, now: Moment) -> str:
+    if desk.clean_until_s is None:
+        return ""
+    return text("clean", desk.language, seconds=max(round(desk.clean_until_s - now.monotonic_s), 0))
 
 
 def _bands(
     snapshot: Snapshot, result: StudyResult | None, language: str, *, ischaemia_validated: bool
 ) -> tuple[Band, ...]:
     beat = snapshot.heartbeats.get("work")
+    detail: Mapping[str, Any] = beat.detail if beat else {}
     model = result.model if result else None
-    synthetic = model.synthetic if model else bool(_model_of(beat.detail if beat else {}).get("synthetic"))
-    bands = []
-    if synthetic:
-        bands.append(Band(BandKind.SYNTHETIC, text("synthetic", language)))
-    if result and _speaks_of_ischaemia(result) and not ischaemia_validated:
-        bands.append(Band(BandKind.UNVALIDATED, text("unvalidated", language)))
-    return tuple(bands)
+    facts = snapshot.models.get(model.sha256) if model else None
+    remarks = result.quality if result else ()
+    holds = {
+        BandKind.SYNTHETIC: model.synthetic if model else bool(model_of(detail).get("synthetic")),
+        BandKind.DEVELOPMENT_KEY: facts.development_key if facts else bool(detail.get("development_key")),
+        BandKind.FALLBACK: any(remark.startswith(FALLBACK_REMARK) for remark in remarks)
+        or (result is None and bool(detail.get("fallback"))),
+        BandKind.UNVALIDATED: result is not None and _speaks_of_ischaemia(result) and not ischaemia_validated,
+    }
+    return tuple(Band(kind, text(kind.value, language)) for kind, true in holds.items() if true)
 
 
 def _speaks_of_ischaemia(result: StudyResult) -> bool:
@@ -128,16 +150,29 @@ def _speaks_of_ischaemia(result: StudyResult) -> bool:
     return result.verdict is Verdict.ISCHEMIC or ISCHAEMIA_TOO in result.quality or between
 
 
-def _model_of(detail: Mapping[str, Any]) -> Mapping[str, Any]:
-    model = detail.get("model")
-    return model if isinstance(model, Mapping) else detail
-
-
-def _patient(study: StudyView | None, language: str, *, previous: bool) -> PatientTexts:
+def _patient(snapshot: Snapshot, study: StudyView | None, desk: Desk, *, previous: bool) -> PatientTexts:
+    language, nothing = desk.language, ActionButton("", "")
     if study is None:
-        return PatientTexts(text("no_patient", language), "", "")
+        return PatientTexts(text("no_patient", language), "", "", "", False, nothing, nothing)
+    confirmed = "identity" in study.crew
+    similar = similar_today(study, snapshot.studies)
+    warning = text("similar", language) if similar else "" if confirmed else text("unconfirmed", language)
+    key = "action.confirmed" if confirmed else "action.confirm"
+    return PatientTexts(
+        display_name(study, language, hidden=desk.curtain),
+        HIDDEN if desk.curtain else _details(study, language),
+        text("previous", language) if previous else "",
+        "" if previous else warning,
+        unconfirmed=not confirmed,
+        confirm=nothing if previous else ActionButton(f"open:{Sheet.CONFIRM.value}", text(key, language), confirmed),
+        lkw=nothing
+        if previous
+        else ActionButton(f"open:{Sheet.LKW.value}", text("action.lkw", language), "lkw" in study.crew),
+    )
+
+
+def _details(study: StudyView, language: str) -> str:
     patient = study.patient
-    name = formats.person_name(patient.get("name")) or text("name_unknown", language)
     birth = formats.date_text(patient.get("birth_date"), language)
     age = formats.age_years(patient.get("birth_date"), patient.get("study_date"), patient.get("age"))
     sex = formats.clean(patient.get("sex"), 8)
@@ -149,28 +184,7 @@ def _patient(study: StudyView | None, language: str, *, previous: bool) -> Patie
         text("accession", language, accession=accession) if accession else "",
         study_time(patient, language),
     ]
-    return PatientTexts(
-        name, "    ".join(part for part in parts if part), text("previous", language) if previous else ""
-    )
-
-
-def _clocks(study: StudyView | None, language: str, now: Moment) -> tuple[Clock, ...]:
-    clocks = [Clock("", now.local.strftime("%H:%M:%S"))]
-    if study is None:
-        return tuple(clocks)
-    scan = formats.when(study.patient.get("acquired_at"))
-    if scan is not None:
-        since_s = (now.local.replace(tzinfo=None) - scan).total_seconds()
-        # Another day's scan, or one from the future, is a time of day, not a running clock.
-        value = f"+{formats.elapsed(since_s)}" if 0 <= since_s < _DAY_S else f"{scan:%H:%M}"
-        clocks.append(Clock(text("clock.scan", language), value))
-    if study.last_image_s is not None:
-        spent = formats.elapsed(now.monotonic_s - study.last_image_s)
-        clocks.append(Clock(text("clock.last_image", language), f"+{spent}"))
-    if study.result_s is not None and study.result is not None:
-        spent = formats.elapsed(now.monotonic_s - study.result_s)
-        clocks.append(Clock(text("clock.result", language), f"+{spent}"))
-    return tuple(clocks)
+    return "   ".join(part for part in parts if part)
 
 
 def _info(study: StudyView | None, result: StudyResult | None, language: str) -> tuple[str, ...]:
@@ -186,64 +200,54 @@ def _info(study: StudyView | None, result: StudyResult | None, language: str) ->
     series += [formats.clean(patient.get("kernel"), 12)]
     count = len(result.slices) if result else study.images
     series.append(text("images", language, count=count) if count else "")
-    lines = [" · ".join(part for part in series if part)]
+    lines = [_reviewed(study, result, language), " · ".join(part for part in series if part)]
     if result is not None:
-        made_by = []
+        if remarks := _remarks(result, language):
+            lines.append(remarks)
         if result.model is not None:
-            name, version = formats.clean(result.model.name, 24), formats.clean(result.model.version, 12)
-            made_by.append(text("model", language, name=name, version=version))
-        made_by.append(formats.clean(result.backend, 24))
-        lines.append(" · ".join(part for part in made_by if part))
-        if result.quality:
-            lines.append(_remarks(result, language))
+            name, version = formats.clean(result.model.name, 20), formats.clean(result.model.version, 12)
+            lines.append(text("model", language, name=name, version=version))
+        lines.append(formats.clean(result.backend, 24))
     return tuple(line for line in lines if line)
+
+
+def _reviewed(study: StudyView, result: StudyResult | None, language: str) -> str:
+    """Return how far the crew has looked at the images (R34)."""
+    if "reviewed" in study.crew:
+        return text("reviewed", language)
+    if result is None or not result.key_slices:
+        return ""
+    seen = len(study.seen.intersection(result.key_slices[:5]))
+    return text("keys_seen", language, seen=seen, count=min(len(result.key_slices), 5))
 
 
 def _remarks(result: StudyResult, language: str) -> str:
     known = {ISCHAEMIA_TOO: "ischaemia_too", ISCHAEMIA_OFF: "ischaemia_off"}
-    remarks = [text(known[remark], language) if remark in known else remark for remark in result.quality]
-    return formats.clean(" · ".join(remarks), 52)
+    remarks = [
+        text(known[remark], language) if remark in known else remark
+        for remark in result.quality
+        if not remark.startswith(FALLBACK_REMARK)  # the band says that
+    ]
+    return formats.clean(" · ".join(remarks), 38)
 
 
-def _status(snapshot: Snapshot, language: str, now_s: float) -> tuple[StatusItem, ...]:
-    items = []
-    for process, key in (("receive", "ct"), ("work", "ai")):
-        alive = is_alive(snapshot, process, now_s)
-        detail = snapshot.heartbeats[process].detail if alive else {}
-        if alive is None:
-            items.append(StatusItem(text("footer.waiting", language), good=True))
-        elif not alive or detail.get("problem"):
-            items.append(StatusItem(text(f"footer.{key}_off", language), good=False))
-        elif process == "work":
-            version = formats.clean(_model_of(detail).get("version"), 12)
-            items.append(StatusItem(text("footer.ai_ok", language, version=version).strip(), good=True))
-        else:
-            items.append(StatusItem(text("footer.ct_ok", language), good=True))
-            items += _disk(detail, language)
-    return tuple(items)
-
-
-def _disk(detail: Mapping[str, Any], language: str) -> list[StatusItem]:
-    if detail.get("low_disk"):
-        return [StatusItem(text("footer.disk_low", language), good=False)]
-    free, total = detail.get("free_bytes"), detail.get("total_bytes")
-    if isinstance(free, int) and isinstance(total, int) and total > 0:
-        used = formats.percent(min(max(1.0 - free / total, 0.0), 1.0))
-        return [StatusItem(text("footer.disk", language, percent=used), good=True)]
-    return []
-
-
-def _case(study: StudyView, current: bool, language: str, now: Moment) -> CaseRow:
-    state = study_state(study, now.monotonic_s)
-    status = text(f"head.{state.value}", language).replace("-\n", "-").replace("\n", " ")
+def _case(
+    snapshot: Snapshot, study: StudyView, current: bool, desk: Desk, now: Moment, site: ScreenSettings
+) -> CaseRow:
+    language = desk.language
+    state = case_state(study, now.monotonic_s, read_first=site.read_first)
+    status = verdict_words(state, language)
     if state in (ScreenState.NO_AI_RESULT, ScreenState.FAILED) and study.result and study.result.reasons:
         status += f"  {study.result.reasons[0].code}"
-    details = [formats.clean(study.patient.get("id"), 20), study_time(study.patient, language)]
+    deliver = snapshot.heartbeats.get("deliver")
+    off = deliver is not None and deliver.detail.get("link") == "off"
+    details = ["" if desk.curtain else formats.clean(study.patient.get("id"), 20), study_time(study.patient, language)]
     return CaseRow(
         study_uid=study.study_uid,
-        name=formats.person_name(study.patient.get("name"), 28) or text("name_unknown", language),
+        name=display_name(study, language, 28, hidden=desk.curtain),
         details="    ".join(part for part in details if part),
         status=status,
+        delivery=delivery_words(study, language, now, off=off),
         look=LOOKS[state],
         current=current,
     )

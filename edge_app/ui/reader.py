@@ -7,17 +7,21 @@ the disk, and no object of this thread is touched by another.
 from __future__ import annotations
 
 import queue
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QThread, Signal
 
 from edge_app.core.logs import get_logger
+from edge_app.store.crew import note_crew
 from edge_app.store.ledger import Ledger
-from edge_app.store.paths import StorePaths
+from edge_app.store.paths import StorePaths, write_atomically
+from edge_app.ui.desk import Entry
+from edge_app.ui.heat import load_heat_maps
 from edge_app.ui.snapshot import SnapshotSource
 
 __all__ = ["POLL_S", "Frame", "StoreReader"]
@@ -46,6 +50,31 @@ class _Load:
     wanted: tuple[tuple[str, str], ...]  # SOP Instance UID, path relative to the store
 
 
+@dataclass(frozen=True, slots=True)
+class _Keep:
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Audit:
+    event: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _HeatMaps:
+    study_uid: str
+    revision: int
+    sop_uids: tuple[str, ...]
+    label: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Save:
+    path: Path
+    content: bytes
+
+
 class _Beat:
     """Write a sign of life."""
 
@@ -54,17 +83,23 @@ class _Stop:
     """End the thread."""
 
 
+_Work = _Show | _Load | _Keep | _Audit | _HeatMaps | _Save | _Beat
+_Request = _Work | _Stop
+
+
 class StoreReader(QThread):
     """Polls the store and loads frames. `failed` is emitted when the thread ends with an error."""
 
     snapshot_read = Signal(object)
     frame_loaded = Signal(object)
+    heat_maps_loaded = Signal(object)
+    """A mapping of SOP Instance UID to `HeatMap`."""
     failed = Signal(object)
 
     def __init__(self, paths: StorePaths) -> None:
         super().__init__()
         self._paths = paths
-        self._requests: queue.SimpleQueue[_Show | _Load | _Beat | _Stop] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
 
     def show_study(self, study_uid: str | None) -> None:
         """Ask for the frames of a study in the next snapshots; None means the newest one."""
@@ -73,6 +108,22 @@ class StoreReader(QThread):
     def load(self, wanted: Sequence[tuple[str, str]]) -> None:
         """Ask for frames (SOP Instance UID, path in the store), most urgent first; replaces what was asked before."""
         self._requests.put(_Load(tuple(wanted)))
+
+    def keep(self, entries: Sequence[Entry]) -> None:
+        """Ask for what the crew entered to be kept, with its audit records, in this order."""
+        self._requests.put(_Keep(tuple(entries)))
+
+    def audit(self, event: str, body: Mapping[str, Any]) -> None:
+        """Ask for an audit record."""
+        self._requests.put(_Audit(event, body))
+
+    def load_heat_maps(self, study_uid: str, revision: int, sop_uids: Sequence[str], label: str) -> None:
+        """Ask for the heat maps of a result's key slices."""
+        self._requests.put(_HeatMaps(study_uid, revision, tuple(sop_uids), label))
+
+    def save(self, path: Path, content: bytes) -> None:
+        """Ask for a file to be written, whole or not at all."""
+        self._requests.put(_Save(path, content))
 
     def beat(self) -> None:
         """Ask for a sign of life to be written. Called from a timer of the GUI thread: that is what must live."""
@@ -96,9 +147,7 @@ class StoreReader(QThread):
 class _Loop:
     """What the thread does and holds; nothing here is seen by another thread."""
 
-    def __init__(
-        self, reader: StoreReader, ledger: Ledger, requests: queue.SimpleQueue[_Show | _Load | _Beat | _Stop]
-    ) -> None:
+    def __init__(self, reader: StoreReader, ledger: Ledger, requests: queue.SimpleQueue[_Request]) -> None:
         self._reader, self._ledger, self._requests = reader, ledger, requests
         self._source = SnapshotSource(ledger)
         self._shown: str | None = None
@@ -127,12 +176,30 @@ class _Loop:
             wait_s = 0.0
             if isinstance(request, _Stop):
                 return False
-            if isinstance(request, _Beat):
-                self._ledger.beat()
-            elif isinstance(request, _Show):
-                self._shown, self._stale = request.study_uid, True
-            else:
-                self._wanted = list(request.wanted)
+            self._answer(request)
+
+    def _answer(self, request: _Work) -> None:
+        if isinstance(request, _Beat):
+            self._ledger.beat()
+        elif isinstance(request, _Show):
+            self._shown, self._stale = request.study_uid, True
+        elif isinstance(request, _Load):
+            self._wanted = list(request.wanted)
+        elif isinstance(request, _Keep):
+            with self._ledger.transaction():
+                for entry in request.entries:
+                    note_crew(self._ledger, entry.study_uid, entry.kind, dict(entry.body))
+            self._stale = True  # `data_version` tells of others' commits only
+        elif isinstance(request, _Audit):
+            self._ledger.audit(request.event, dict(request.body))
+        elif isinstance(request, _HeatMaps):
+            path = self._ledger.paths.saliency(request.study_uid, request.revision)
+            self._reader.heat_maps_loaded.emit(load_heat_maps(path, request.sop_uids, request.label))
+        else:
+            try:
+                write_atomically(request.path, request.content)
+            except OSError as error:
+                _log.warning("the hand-over card cannot be saved: %s", type(error).__name__)
 
     def _load(self, sop_uid: str, relative: str) -> Frame:
         path = Path(self._ledger.paths.root) / relative

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRect, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtCore import QRect, QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from edge_app.ui.fitting import ABOVE, BELOW, PITCH
@@ -17,6 +17,9 @@ __all__ = ["LEAD_SHARE", "ResultPanel"]
 
 LEAD_SHARE = 0.45
 """The lead's least height as a share of the headline's (R03)."""
+
+HEAD_LEAST = 0.5
+"""In the languages there are, headlines have their full height (R67); in another one they would shrink, not be cut."""
 
 _FRAME_MM = {
     Pattern.PLAIN: 0.0,
@@ -35,12 +38,14 @@ class ResultPanel(QWidget):
     but one), the lead, the coverage bar, the score, the note; the code stands in the lower right corner.
     """
 
+    tapped = Signal()
+
     def __init__(self, parent: QWidget, panel: Panel) -> None:
         super().__init__(parent)
         self._panel = panel
         self._look: Look = LOOKS[ScreenState.STARTING]
         self._fill: Fill = THEMES["night"].fills[Role.NEUTRAL]
-        self._texts = ResultTexts((), "", "", "", "", None)
+        self._texts = ResultTexts((), "", "", "", "", "", "", None)
         self.note_elsewhere = ""
         """What found no room here; the window shows it in the information lines."""
         self._icon_box = QRectF()
@@ -48,7 +53,7 @@ class ResultPanel(QWidget):
         least, body = panel.px(TextHeight.LEAST_MM), panel.px(TextHeight.BODY_MM)
         head = panel.headline_mm * panel.px_per_mm
         self._head_px = head
-        self._heads = [FitText(self, cap_px=head, least_px=head * 0.99, bold=True) for _ in range(2)]
+        self._heads = [FitText(self, cap_px=head, least_px=head * HEAD_LEAST, bold=True) for _ in range(2)]
         self._lead = FitText(self, cap_px=head * 0.5, least_px=head * LEAD_SHARE, bold=True, wrap=True)
         self._score = FitText(self, cap_px=panel.px(6.0), least_px=body, bold=True)
         self._note = FitText(self, cap_px=panel.px(4.8), least_px=least, wrap=True, at_top=True)
@@ -80,7 +85,7 @@ class ResultPanel(QWidget):
             head.set_words(line, fill.ink)
         self._lead.set_words(texts.lead, fill.ink)
         self._coverage.set_words(texts.progress.text if texts.progress else "", fill.ink)
-        self._tag.set_words(texts.tag, fill.ink)
+        self._tag.set_words("   ".join(part for part in (texts.tag, texts.hint) if part), fill.ink)
         self.setAccessibleName(" ".join(texts.headline))
         self._arrange()
         self.update()
@@ -134,21 +139,32 @@ class ResultPanel(QWidget):
             elsewhere.append(texts.score)
         self._score.set_words(score, self._fill.ink)
         y = self._place(self._score, score, area.left(), y, area.width(), 1)
-        tag_width = round(area.width() * 0.26) if texts.tag else 0
         tag_height = self._line_height(self._panel.px(TextHeight.BODY_MM), 1)
+        tag_width = round(area.width() * (0.42 if texts.tag and texts.hint else 0.3)) if self._tag.words else 0
         bottom = area.bottom() + 1
-        self._tag.setGeometry(area.right() + 1 - tag_width, bottom - tag_height, tag_width, tag_height)
-        # The note has the whole width above the code, or the lowest lines beside it.
-        note_width, note_bottom = area.width(), bottom - (tag_height if texts.tag else 0)
-        if texts.tag and note_bottom - y < tag_height:
-            note_width, note_bottom = area.width() - tag_width - gap, bottom
-        self._note.setGeometry(area.left(), y, note_width, max(note_bottom - y, 0))
+        # The code stands beside the score, or in the lower right corner.
+        tag_top = y - tag_height - 1 if score else bottom - tag_height
+        self._tag.setGeometry(area.right() + 1 - tag_width, tag_top, tag_width, tag_height)
+        beside = bool(self._tag.words) and not score
+        self._place_note(QRect(area.left(), y, area.width(), bottom - y), tag_height if beside else 0, tag_width + gap)
         # On the smallest panel score and note move to the information lines (SCREEN.md section 5, 10.1").
-        self._note.set_words(texts.note, self._fill.ink)
-        if not self._note.fits:
+        if texts.note and not self._note.words:
             elsewhere.append(texts.note)
-            self._note.set_words("", self._fill.ink)
         self.note_elsewhere = "   ".join(elsewhere)
+
+    def _place_note(self, room: QRect, tag_height: int, tag_width: int) -> None:
+        """Show note and evidence where both fit, else the note; the evidence is in the About panel as well."""
+        texts = self._texts
+        both = "\n".join(part for part in (texts.note, texts.evidence) if part)
+        for words in dict.fromkeys((both, texts.note)):
+            # The whole width above the code, or the lowest lines beside it.
+            above = room.adjusted(0, 0, 0, -tag_height)
+            for place in (above, room.adjusted(0, 0, -tag_width if tag_height else 0, 0)):
+                self._note.setGeometry(place)
+                self._note.set_words(words, self._fill.ink)
+                if place.height() > 0 and self._note.fits:
+                    return
+        self._note.set_words("", self._fill.ink)
 
     def _lead_lines(self, width: int) -> int:
         """Return how many lines the lead needs at its least height."""
@@ -182,6 +198,15 @@ class ResultPanel(QWidget):
         height = self._line_height(self._panel.px(TextHeight.BODY_MM), 1)
         self._coverage.setGeometry(area.left(), y + bar + gap // 2, area.width(), height)
         return y + bar + gap // 2 + height
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Take a tap that ends inside (R64)."""
+        if self.rect().contains(event.position().toPoint()):
+            self.tapped.emit()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Accept the press, so that the release comes here."""
+        event.accept()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint fill, frame, icon and coverage bar; the words are children."""

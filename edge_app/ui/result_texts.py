@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge_app.core.reasons import TEXTS as REASON_TEXTS
-from edge_app.core.types import Reason, StudyResult
+from edge_app.core.types import Reason, StudyResult, Verdict
 from edge_app.triage.decision import ISCHAEMIA_TOO
 from edge_app.ui import formats
+from edge_app.ui.facts import Moment
 from edge_app.ui.screen_model import Progress, ResultTexts
 from edge_app.ui.snapshot import Snapshot, StudyView
-from edge_app.ui.states import RESULT_STATES, ScreenState
+from edge_app.ui.states import RESULT_STATES, TERMINAL_STATES, ScreenState
 from edge_app.ui.strings import reason_text, text
 
-__all__ = ["about_ischaemia", "result_texts"]
+__all__ = ["about_ischaemia", "evidence", "result_texts"]
 
 _BANDS = {
     ScreenState.HAEMORRHAGE: ("hemorrhage", "high"),
@@ -24,11 +25,22 @@ _BANDS = {
 }
 """Which class's probability a state shows, and on which side of the two thresholds the verdict says it lies (R25)."""
 
+RESULT_OF = {
+    Verdict.HEMORRHAGE: ScreenState.HAEMORRHAGE,
+    Verdict.ISCHEMIC: ScreenState.ISCHAEMIC,
+    Verdict.NONE_DETECTED: ScreenState.NONE_DETECTED,
+    Verdict.INDETERMINATE: ScreenState.INDETERMINATE,
+}
+
+_UNDER_WAY = (ScreenState.RECEIVING, ScreenState.CHECKING, ScreenState.ANALYSING)
+
 _SCORE_DECIDED = "Q-19"
 """The reason of INDETERMINATE that is about a score; any other (image quality, unlike training) hides the score."""
 
 
-def result_texts(state: ScreenState, snapshot: Snapshot, study: StudyView | None, language: str) -> ResultTexts:
+def result_texts(
+    state: ScreenState, snapshot: Snapshot, study: StudyView | None, language: str, now: Moment
+) -> ResultTexts:
     """Return the result panel's words for a state."""
     result = study.result if study else None
     reason = result.reasons[0] if result and result.reasons else None
@@ -36,7 +48,8 @@ def result_texts(state: ScreenState, snapshot: Snapshot, study: StudyView | None
     receive = snapshot.heartbeats.get("receive")
     detail: Mapping[str, Any] = receive.detail if receive else {}
     images = study.images if study else 0
-    if state is ScreenState.ANALYSING:  # of the series that is analysed; localizers and other series do not count
+    if state in (ScreenState.ANALYSING, ScreenState.CHECKING):
+        # Of the series that is analysed; localizers and other series do not count.
         images = progress.get("images") or images
     values: dict[str, object] = {
         "images": images,
@@ -46,24 +59,58 @@ def result_texts(state: ScreenState, snapshot: Snapshot, study: StudyView | None
         "aet": formats.clean(detail.get("aet") or "", 16),
         "host": formats.clean(detail.get("host") or "", 40),
         "port": detail.get("port") or "",
+        "silent": formats.elapsed(now.monotonic_s - (snapshot.last_peer_s or snapshot.started_s)),
     }
     note = text(f"note.{state.value}", language, **values)
-    if state is ScreenState.INDETERMINATE:
-        note = _reason(reason, language)
-    if state is ScreenState.HAEMORRHAGE and result is not None and ISCHAEMIA_TOO in result.quality:
-        note = text("ischaemia_too", language)  # the second line of R04
+    if state in RESULT_STATES and result is not None:
+        note = _second_line(state, result, reason, language)
+    elif state in (ScreenState.ANALYSING, ScreenState.CHECKING) and study is not None:
+        note = _estimate(snapshot, study, language, now) or note
     return ResultTexts(
         headline=tuple(text(f"head.{state.value}", language).split("\n")),
         lead=_lead(state, study, language, values),
         score=_score(state, result, reason, language),
         note=note,
+        evidence=evidence(snapshot, result, language) if state in RESULT_STATES else "",
         tag=_tag(state, result, reason, language),
+        hint=text("about_hint", language) if state in RESULT_STATES else "",
         progress=_progress(state, progress, language),
     )
 
 
+def _second_line(state: ScreenState, result: StudyResult, reason: Reason | None, language: str) -> str:
+    """Return what stands beside the result: the second finding (R04), or why it is open."""
+    if state is ScreenState.HAEMORRHAGE and ISCHAEMIA_TOO in result.quality:
+        return text("ischaemia_too", language)
+    return _reason(reason, language) if state is ScreenState.INDETERMINATE else ""
+
+
+def evidence(snapshot: Snapshot, result: StudyResult | None, language: str) -> str:
+    """Return the score in natural frequencies (R26); only haemorrhage scores were counted in validation."""
+    state = RESULT_OF.get(result.verdict) if result and result.verdict else None
+    if result is None or result.model is None or state is None or result.probabilities is None:
+        return ""
+    facts, reason = snapshot.models.get(result.model.sha256), result.reasons[0] if result.reasons else None
+    if facts is None or not facts.reliability or not _score(state, result, reason, language):
+        return ""
+    if state is ScreenState.ISCHAEMIC or about_ischaemia(state, reason):
+        return ""
+    like = facts.like(result.probabilities["hemorrhage"])
+    if like is None:
+        return text("frequency_none", language)
+    return text("frequency", language, count=like.of_hundred, n=like.n)
+
+
+def _estimate(snapshot: Snapshot, study: StudyView, language: str, now: Moment) -> str:
+    """Return the time spent and the usual one, from this device's own results (F10); "" without history."""
+    if snapshot.usual_s is None or study.last_image_s is None:
+        return ""
+    spent, usual = max(round(now.monotonic_s - study.last_image_s), 0), max(round(snapshot.usual_s), 1)
+    return text("usual", language, spent=spent, usual=usual)
+
+
 def _lead(state: ScreenState, study: StudyView | None, language: str, values: Mapping[str, object]) -> str:
-    if state in (ScreenState.RECEIVING, ScreenState.ANALYSING) and study is not None and study.result_instance_id:
+    if state in _UNDER_WAY and study is not None and study.result_instance_id:
         return text("lead.changed", language)
     if state is ScreenState.RECEIVING:
         if values["expected"]:
@@ -116,10 +163,14 @@ def _tag(state: ScreenState, result: StudyResult | None, reason: Reason | None, 
         ScreenState.AI_STOPPED: "E-600",
         ScreenState.RECEIVER_STOPPED: "E-600",
         ScreenState.DISK_FULL: "E-201",
+        ScreenState.DISK_LOW: "E-204",
+        ScreenState.SCANNER_SILENT: "E-202",
+        ScreenState.CLOCK_BAD: "E-301",
+        ScreenState.DEGRADED: "E-105",
     }
     if state in codes:
         return codes[state]
-    if result is not None and state not in RESULT_STATES:
+    if result is not None and state in TERMINAL_STATES - RESULT_STATES:
         return reason.code if reason else "E-104"
     if state is ScreenState.FAILED:
         return "E-104"
@@ -131,7 +182,7 @@ def _tag(state: ScreenState, result: StudyResult | None, reason: Reason | None, 
 
 
 def _progress(state: ScreenState, progress: Mapping[str, Any], language: str) -> Progress | None:
-    if state not in (ScreenState.RECEIVING, ScreenState.ANALYSING):
+    if state not in _UNDER_WAY:
         return None
     covered, needed = progress.get("coverage_mm"), progress.get("needed_mm")
     if not isinstance(covered, int | float) or not isinstance(needed, int | float) or needed <= 0:

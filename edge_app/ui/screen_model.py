@@ -9,20 +9,26 @@ from edge_app.ui.states import Look, ScreenState
 from edge_app.ui.windowing import Preset
 
 __all__ = [
-    "ActionTexts",
+    "ActionButton",
     "Band",
     "BandKind",
     "CaseRow",
+    "CasesTexts",
     "Clock",
     "KeySlice",
+    "LineKind",
     "PatientTexts",
     "PresetTexts",
     "Progress",
     "ResultTexts",
     "ScreenModel",
+    "SheetButton",
+    "SheetLine",
+    "SheetModel",
     "StatusItem",
     "StripBar",
     "ViewTexts",
+    "WindowBar",
 ]
 
 
@@ -30,7 +36,18 @@ class BandKind(str, Enum):
     """Bands that cannot be hidden."""
 
     SYNTHETIC = "synthetic"
+    DEVELOPMENT_KEY = "development_key"
+    FALLBACK = "fallback"
     UNVALIDATED = "unvalidated"
+
+
+@dataclass(frozen=True, slots=True)
+class ActionButton:
+    """A button that is always in its place: an empty action means that it is not shown now."""
+
+    action: str
+    label: str
+    lit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +65,11 @@ class PatientTexts:
     name: str
     details: str
     previous: str
+    warning: str
+    """UNCONFIRMED, or another patient that looks alike; "" when all is well."""
+    unconfirmed: bool
+    confirm: ActionButton
+    lkw: ActionButton
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +78,57 @@ class Clock:
 
     label: str
     value: str
+
+
+@dataclass(frozen=True, slots=True)
+class WindowBar:
+    """The time window (R57): share spent, how near its end (0 to 4, a pattern each), words, and marks as shares."""
+
+    spent: float
+    level: int
+    text: str
+    marks: tuple[float, ...]
+
+
+class LineKind(str, Enum):
+    """How a line of a sheet is set."""
+
+    HEADING = "heading"
+    LARGE = "large"
+    BODY = "body"
+    PAIR = "pair"
+    """A label and its words."""
+
+
+@dataclass(frozen=True, slots=True)
+class SheetLine:
+    """One line or paragraph of a sheet."""
+
+    kind: LineKind
+    text: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SheetButton:
+    """One button of a sheet; `primary` is larger (R63), `active` is lit."""
+
+    action: str
+    label: str
+    enabled: bool = True
+    active: bool = False
+    primary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SheetModel:
+    """What lies over the centre: title, lines, rows of buttons at the bottom (None leaves a place empty), a QR text."""
+
+    name: str
+    title: str
+    lines: tuple[SheetLine, ...]
+    rows: tuple[tuple[SheetButton | None, ...], ...]
+    qr: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +147,12 @@ class ResultTexts:
     lead: str
     score: str
     note: str
+    evidence: str
+    """What the score meant in validation; left out where there is no room, as the About panel has it, too."""
     tag: str
     """Code of the reason, e.g. "Q-07", or "REVISED 2"."""
+    hint: str
+    """Says that a tap on the panel tells more; "" where it does not."""
     progress: Progress | None
 
 
@@ -91,6 +168,8 @@ class ViewTexts:
     letters: bool
     placeholder: str
     """Shown in the middle when there is no image."""
+    caption: str
+    """Of the heat map; "" while it is off (R37)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +179,8 @@ class KeySlice:
     sop_uid: str
     number: int
     shown: bool
+    seen: bool
+    """It was looked at long enough (R34)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,24 +217,19 @@ class CaseRow:
     name: str
     details: str
     status: str
+    delivery: str
     look: Look
     current: bool
 
 
 @dataclass(frozen=True, slots=True)
-class ActionTexts:
-    """Words on the action buttons."""
+class CasesTexts:
+    """Words of the case list."""
 
-    cases: str
-    theme: str
-    language: str
-    zoom: str
-    current: str
-    """Of the button back to the current case; "" when it is shown already."""
     close: str
     newer: str
     older: str
-    no_cases: str
+    empty: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,17 +243,26 @@ class ScreenModel:
     bands: tuple[Band, ...]
     patient: PatientTexts
     clocks: tuple[Clock, ...]
+    window: WindowBar | None
     result: ResultTexts
     view: ViewTexts
     strip: tuple[StripBar, ...]
     strip_ends: tuple[str, str]
     """Words at the upper (head) and lower (feet) end of the strip."""
     strip_index: int
+    thresholds: tuple[float, ...]
+    """Drawn across the strip's bars, where the model's are known (R52)."""
     key_slices: tuple[KeySlice, ...]
     key_label: str
     presets: tuple[PresetTexts, ...]
     info: tuple[str, ...]
-    actions: ActionTexts
+    actions: tuple[ActionButton, ...]
+    heat_map: ActionButton
+    sheet: SheetModel | None
+    clean: str
+    """Words over the whole screen while it is wiped; "" otherwise."""
+    full: bool
+    cases_texts: CasesTexts
     footer: str
     status: tuple[StatusItem, ...]
     cases: tuple[CaseRow, ...]

@@ -25,6 +25,7 @@ class _Bars(QWidget):
         super().__init__(parent)
         self.bars: tuple[StripBar, ...] = ()
         self.index = 0
+        self.thresholds: tuple[float, ...] = ()
         self.theme = THEMES["night"]
         self._dragging = False
 
@@ -53,6 +54,9 @@ class _Bars(QWidget):
                 painter.fillRect(QRectF(mark, top, length, thick), QColor(theme.text if bar.key else theme.secondary))
             if bar.key:
                 self._triangle(painter, self.width(), top + pitch / 2, -mark, theme)
+        for threshold in self.thresholds:
+            x = round(mark + room * threshold)
+            painter.fillRect(QRectF(x - 1, 0, 2, self.height()), QColor(theme.border))
         self._triangle(painter, 0, self.height() - (self.index + 0.5) * pitch, mark, theme)
 
     def _triangle(self, painter: QPainter, x: float, y: float, length: float, theme: Theme) -> None:
@@ -103,10 +107,18 @@ class SliceStrip(QWidget):
         """Return the words (for the layout audit)."""
         return [self._head, self._foot]
 
-    def show_bars(self, bars: tuple[StripBar, ...], index: int, ends: tuple[str, str], theme: Theme) -> None:
-        """Show the slices' bars and which slice is in view."""
-        if (bars, index, theme) != (self.bars.bars, self.bars.index, self.bars.theme):
-            self.bars.bars, self.bars.index, self.bars.theme = bars, index, theme
+    def show_bars(
+        self,
+        bars: tuple[StripBar, ...],
+        index: int,
+        ends: tuple[str, str],
+        thresholds: tuple[float, ...],
+        theme: Theme,
+    ) -> None:
+        """Show the slices' bars, which slice is in view, and the model's thresholds."""
+        shown = self.bars
+        if (bars, index, thresholds, theme) != (shown.bars, shown.index, shown.thresholds, shown.theme):
+            shown.bars, shown.index, shown.thresholds, shown.theme = bars, index, thresholds, theme
             self.bars.update()
         self.up.show_words("+", theme)
         self.down.show_words("−", theme)

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
-from edge_app.core.clock import boot_id, monotonic_s
+from edge_app.core.clock import boot_id, monotonic_s, utc_now
 from edge_app.core.types import StudyResult, StudyStatus
+from edge_app.store.crew import CrewEntry, crew_entries
 from edge_app.store.ledger import FrameRow, HeartbeatRow, Ledger
+from edge_app.store.overview import (
+    NOTHING_QUEUED,
+    DeliveryCount,
+    acknowledgements,
+    delivery_counts,
+    last_peer_s,
+    usual_delay_s,
+)
+from edge_app.ui.model_facts import ModelFacts, read_model_facts
 
 __all__ = ["CASES_SHOWN", "Snapshot", "SnapshotSource", "StudyView"]
 
 CASES_SHOWN = 20
 """How many cases the list goes back."""
+
+CASE_ENDS_S = 6 * 3600.0
+"""So long after its last image a case has ended, whatever the crew did: the screen is ready for the next."""
 
 _CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 
@@ -39,6 +53,15 @@ class StudyView:
     result_s: float | None = None
     result_instance_id: int = 0
     """Instances up to this id were looked at by the result."""
+    crew: Mapping[str, CrewEntry] = field(default_factory=dict)
+    """The newest entry of each kind (`edge_app.ui.crew`)."""
+    seen: frozenset[str] = frozenset()
+    """SOP Instance UIDs of the key slices that were looked at long enough (R34)."""
+    delivery: DeliveryCount = NOTHING_QUEUED
+    acknowledged: tuple[int, str, str] | None = None
+    """(revision, who, when in UTC) of the centre's last acknowledgement that came over the network."""
+    ended: bool = False
+    """The crew closed the case, or it is so old that nobody can still lie in the vehicle."""
     association: str = ""
     """Outcome of the last association that brought the study: open, released, aborted, lost, or ""."""
 
@@ -54,11 +77,19 @@ class Snapshot:
     frames: tuple[FrameRow, ...] = ()
     frames_of: str | None = None
     heartbeats: Mapping[str, HeartbeatRow] = field(default_factory=dict)
+    models: Mapping[str, ModelFacts] = field(default_factory=dict)
+    """By manifest hash: what the worker left to be said about the models of the studies."""
+    usual_s: float | None = None
+    """How long a result usually takes on this device after the last image; None without history."""
+    last_peer_s: float | None = None
+    """When a peer last opened an association in this boot (monotonic)."""
+    desk: Mapping[str, Any] = field(default_factory=dict)
+    """What was chosen on the screen and outlives it: language, theme, role, curtain, lock."""
 
     @property
     def current(self) -> StudyView | None:
-        """Return the study that started last, or None."""
-        return self.studies[0] if self.studies else None
+        """Return the study that started last, unless it has ended."""
+        return self.studies[0] if self.studies and not self.studies[0].ended else None
 
     def find(self, study_uid: str | None) -> StudyView | None:
         """Return a study by UID, or None."""
@@ -72,6 +103,7 @@ class _Arrivals:
     first_utc: str = ""
     last_id: int = 0
     last_image_s: float | None = None
+    last_utc: str = ""
 
 
 class SnapshotSource:
@@ -87,10 +119,18 @@ class SnapshotSource:
         self._arrivals: dict[str, _Arrivals] = {}
         self._last_id = 0
         self._results: dict[str, tuple[str, StudyView]] = {}
+        self._crew: dict[str, dict[str, CrewEntry]] = {}
+        self._seen: dict[str, set[str]] = {}
+        self._last_entry = 0
+        self._models: dict[str, ModelFacts] = {}
+        self._usual: tuple[int, float | None] = (-1, None)
 
     def read(self, shown_uid: str | None = None) -> Snapshot:
         """Return the store as it is now; frames are those of `shown_uid`, or of the newest study when None."""
         self._take_arrivals()
+        self._take_entries()
+        deliveries, answers = delivery_counts(self._ledger), acknowledgements(self._ledger)
+        heartbeats = self._ledger.heartbeats()
         rows = {row.study_uid: row for row in self._ledger.studies()}
         order = sorted(
             rows.keys() | self._arrivals.keys(),
@@ -109,6 +149,11 @@ class SnapshotSource:
                 last_instance_id=seen.last_id,
                 last_image_s=seen.last_image_s,
                 first_utc=self._first_utc(uid, rows),
+                crew=dict(self._crew.get(uid, {})),
+                seen=frozenset(self._seen.get(uid, ())),
+                delivery=deliveries.get(uid, NOTHING_QUEUED),
+                acknowledged=answers.get(uid),
+                ended="closed" in self._crew.get(uid, {}) or _is_old(seen),
             )
             if uid in rows:
                 row = rows[uid]
@@ -125,7 +170,11 @@ class SnapshotSource:
             studies=tuple(studies),
             frames=tuple(self._ledger.frames(frames_of)) if frames_of else (),
             frames_of=frames_of,
-            heartbeats=self._ledger.heartbeats(),
+            heartbeats=heartbeats,
+            models=self._models_of(studies, heartbeats),
+            usual_s=self._usual_s(),
+            last_peer_s=last_peer_s(self._ledger),
+            desk=self._crew[""]["desk"].body if "desk" in self._crew.get("", {}) else {},
         )
 
     def _first_utc(self, uid: str, rows: Mapping[str, Any]) -> str:
@@ -138,8 +187,32 @@ class SnapshotSource:
             seen = self._arrivals.setdefault(row.study_uid, _Arrivals(first_id=row.id, first_utc=row.received_utc))
             if row.sop_class_uid == _CT_IMAGE_STORAGE:
                 seen.images += 1
+                seen.last_utc = row.received_utc
                 seen.last_id = row.id
                 seen.last_image_s = row.received_s if row.boot_id == self._boot_id else None
+
+    def _take_entries(self) -> None:
+        for entry in crew_entries(self._ledger, after_id=self._last_entry):
+            self._last_entry = entry.id
+            if entry.kind == "seen":
+                self._seen.setdefault(entry.study_uid, set()).add(str(entry.body.get("sop_uid")))
+            self._crew.setdefault(entry.study_uid, {})[entry.kind] = entry
+
+    def _models_of(self, studies: list[StudyView], heartbeats: Mapping[str, HeartbeatRow]) -> dict[str, ModelFacts]:
+        """Return what is known of the models of results and worker; each is read once, as a bundle never changes."""
+        wanted = {study.result.model.sha256 for study in studies if study.result and study.result.model}
+        if "work" in heartbeats and (model := heartbeats["work"].detail.get("model")):
+            wanted.add(str(model.get("sha256")))
+        for sha256 in wanted - self._models.keys():
+            if (facts := read_model_facts(self._ledger.paths.model(sha256))) is not None:
+                self._models[sha256] = facts
+        return dict(self._models)
+
+    def _usual_s(self) -> float | None:
+        count = int(self._ledger.read("SELECT COUNT(*) FROM results")[0][0])
+        if count != self._usual[0]:
+            self._usual = (count, usual_delay_s(self._ledger))
+        return self._usual[1]
 
     def _with_result(self, view: StudyView, updated_utc: str) -> StudyView:
         if view.status not in (StudyStatus.RESULT, StudyStatus.NO_RESULT, StudyStatus.FAILED):
@@ -165,3 +238,12 @@ class SnapshotSource:
         return replace(
             view, result=cached.result, result_s=cached.result_s, result_instance_id=cached.result_instance_id
         )
+
+
+def _is_old(seen: _Arrivals) -> bool:
+    """Return whether the last image came so long ago that the case has ended; the wall clock counts after a reboot."""
+    if seen.last_image_s is not None:
+        return monotonic_s() - seen.last_image_s > CASE_ENDS_S
+    if not seen.last_utc:
+        return False
+    return (utc_now() - datetime.fromisoformat(seen.last_utc.replace("Z", "+00:00"))).total_seconds() > CASE_ENDS_S

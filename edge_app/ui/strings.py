@@ -7,6 +7,7 @@ R40: a state says what happened, what still works and what to do next in at most
 from __future__ import annotations
 
 from edge_app.core.reasons import TEXTS as REASON_TEXTS
+from edge_app.ui.crew_strings import CREW_STRINGS
 
 __all__ = ["BANNED", "LANGUAGES", "STRINGS", "reason_text", "text"]
 
@@ -22,6 +23,7 @@ BANNED: dict[str, tuple[str, ...]] = {
 """Words that no string holds, except `disclaimer`, which is R01's own sentence."""
 
 STRINGS: dict[str, tuple[str, str]] = {
+    **CREW_STRINGS,
     # Persistent texts
     "disclaimer": (
         "AI triage aid - not a diagnosis. A clinician must read the images.",
@@ -37,6 +39,8 @@ STRINGS: dict[str, tuple[str, str]] = {
     "head.receiving": ("RECEIVING", "EMPFANG"),
     "head.stalled": ("TRANSFER\nSTOPPED", "ÜBERTRAGUNG\nGESTOPPT"),
     "head.analysing": ("ANALYSING", "ANALYSE"),
+    "head.checking": ("CHECKING", "PRÜFUNG"),
+    "head.read_first": ("READ THE\nIMAGES FIRST", "ERST BILDER\nANSEHEN"),
     "head.haemorrhage": ("HAEMORRHAGE\nSUSPECTED", "BLUTUNGS-\nVERDACHT"),
     "head.ischaemic": ("ISCHAEMIC SIGNS\nSUSPECTED", "ISCHÄMIE-\nVERDACHT"),
     "head.none_detected": ("NO HAEMORRHAGE\nDETECTED", "KEINE BLUTUNG\nERKANNT"),
@@ -47,6 +51,11 @@ STRINGS: dict[str, tuple[str, str]] = {
     "head.receiver_stopped": ("RECEIVER\nSTOPPED", "EMPFÄNGER\nGESTOPPT"),
     "head.model_missing": ("AI MODEL\nMISSING", "KI-MODELL\nFEHLT"),
     "head.disk_full": ("DISK FULL", "SPEICHER VOLL"),
+    "head.disk_low": ("DISK LOW", "WENIG SPEICHER"),
+    "head.scanner_silent": ("SCANNER\nSILENT", "SCANNER\nSTUMM"),
+    "head.clock_bad": ("CHECK CLOCK", "UHR PRÜFEN"),
+    "head.degraded": ("READY, SLOW AI", "BEREIT, KI LANGSAM"),
+    "head.locked": ("LOCKED", "GESPERRT"),
     # Lead: the sentence under the headline
     "lead.starting": ("Please wait.", "Bitte warten."),
     "lead.ready": ("Send head CT to {aet}", "Kopf-CT senden an {aet}"),
@@ -58,6 +67,8 @@ STRINGS: dict[str, tuple[str, str]] = {
     ),
     "lead.stalled": ("Stopped at {images} images.", "Stopp bei {images} Bildern."),
     "lead.analysing": ("{analysed} of {images} slices analysed", "{analysed} von {images} Schichten analysiert"),
+    "lead.checking": ("Checking {images} slices", "{images} Schichten werden geprüft"),
+    "lead.read_first": ("Do you see blood?", "Sehen Sie Blut?"),
     "lead.changed": ("Images changed - re-analysing", "Neue Bilder - neue Analyse"),
     "lead.haemorrhage": ("Read the images now.", "Bilder jetzt ansehen."),
     "lead.ischaemic": ("Read the images now.", "Bilder jetzt ansehen."),
@@ -72,15 +83,22 @@ STRINGS: dict[str, tuple[str, str]] = {
     "lead.receiver_stopped": ("No images can arrive.", "Kein Bildempfang möglich."),
     "lead.model_missing": ("Images still arrive.", "Bilder kommen weiter an."),
     "lead.disk_full": ("New images are refused.", "Neue Bilder abgewiesen."),
+    "lead.disk_low": ("Send head CT to {aet}", "Kopf-CT senden an {aet}"),
+    "lead.scanner_silent": ("Nothing heard for {silent}.", "Seit {silent} nichts gehört."),
+    "lead.clock_bad": ("Date or time is wrong.", "Datum oder Zeit ist falsch."),
+    "lead.degraded": ("Send head CT to {aet}", "Kopf-CT senden an {aet}"),
+    "lead.locked": ("Tap UNLOCK.", "ENTSPERREN tippen."),
     # Note: what to do next
     "note.starting": ("Receiver and AI are starting.", "Empfänger und KI werden gestartet."),
     "note.ready": ("{host}:{port}", "{host}:{port}"),
     "note.receiving": ("Images can be viewed at once.", "Bilder sind sofort sichtbar."),
     "note.stalled": ("Resend from scanner. Images can be viewed.", "Vom Scanner erneut senden. Bilder sind sichtbar."),
     "note.analysing": ("Images can be viewed now.", "Bilder sind sofort sichtbar."),
-    "note.haemorrhage": ("Review the 5 key slices.", "Die 5 Schlüsselbilder ansehen."),
-    "note.ischaemic": ("Review the 5 key slices.", "Die 5 Schlüsselbilder ansehen."),
-    "note.none_detected": ("Review the 5 key slices.", "Die 5 Schlüsselbilder ansehen."),
+    "note.checking": ("Images can be viewed now.", "Bilder sind sofort sichtbar."),
+    "note.read_first": ("Answer below. The AI result follows.", "Unten antworten. Das KI-Ergebnis folgt."),
+    "note.haemorrhage": ("", ""),
+    "note.ischaemic": ("", ""),
+    "note.none_detected": ("", ""),
     "note.indeterminate": ("", ""),
     "note.no_ai_result": ("Images are stored. Read them directly.", "Bilder sind gespeichert. Direkt ansehen."),
     "note.failed": ("Images are stored. Read them directly.", "Bilder sind gespeichert. Direkt ansehen."),
@@ -88,6 +106,14 @@ STRINGS: dict[str, tuple[str, str]] = {
     "note.receiver_stopped": ("Restart the system, then resend.", "System neu starten, dann erneut senden."),
     "note.model_missing": ("Read the images directly. Call service.", "Bilder direkt ansehen. Service rufen."),
     "note.disk_full": ("Free space, then resend from scanner.", "Platz schaffen, dann erneut senden."),
+    "note.disk_low": ("Room for a few more cases. Call service.", "Platz für wenige Fälle. Service rufen."),
+    "note.scanner_silent": (
+        "Images can still arrive. Check the scanner's network cable.",
+        "Empfang ist bereit. Netzwerkkabel des Scanners prüfen.",
+    ),
+    "note.clock_bad": ("Images and AI work. Set the time.", "Bilder und KI arbeiten. Zeit stellen."),
+    "note.degraded": ("Results take longer. Images arrive as usual.", "Ergebnisse dauern länger. Bilder wie gewohnt."),
+    "note.locked": ("Images still arrive.", "Bilder kommen weiter an."),
     # Scores and findings
     "score.haemorrhage": ("score {score} · {band} band", "Score {score} · Bereich {band}"),
     "score.ischaemic": ("score {score} · {band} band", "Score {score} · Bereich {band}"),
@@ -104,7 +130,7 @@ STRINGS: dict[str, tuple[str, str]] = {
     "coverage": ("coverage {covered} mm ({needed} mm needed)", "Abdeckung {covered} mm ({needed} mm nötig)"),
     # Patient band and clocks
     "no_patient": ("No patient", "Kein Patient"),
-    "name_unknown": ("NAME UNKNOWN", "NAME UNBEKANNT"),
+    "name_unknown": ("UNKNOWN · {tag}", "UNBEKANNT · {tag}"),
     "id": ("ID {id}", "ID {id}"),
     "accession": ("Acc {accession}", "Auftrag {accession}"),
     "clock.scan": ("SCAN", "SCAN"),
@@ -134,15 +160,11 @@ STRINGS: dict[str, tuple[str, str]] = {
     "footer.disk_low": ("DISK LOW", "DISK VOLL"),
     # Actions
     "action.cases": ("CASES", "FÄLLE"),
-    "action.theme": ("DAY/NIGHT", "TAG/NACHT"),
-    "action.language": ("DE | EN", "DE | EN"),
-    "action.zoom": ("ZOOM", "ZOOM"),
-    "action.current": ("CURRENT CASE", "AKTUELLER FALL"),
+    "action.current": ("CURRENT\nCASE", "AKTUEL-\nLER FALL"),
     "action.close": ("CLOSE", "SCHLIESSEN"),
     "action.newer": ("NEWER", "NEUERE"),
     "action.older": ("OLDER", "ÄLTERE"),
     "cases.empty": ("No cases yet", "Noch keine Fälle"),
-    "cases.current": ("CURRENT", "AKTUELL"),
 }
 
 _REASONS_DE: dict[str, str] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QElapsedTimer, QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QWidget
 
 from edge_app.ui.text import fitted, paint_fitted
@@ -55,7 +55,7 @@ class TouchButton(QAbstractButton):
         """Return whether the words are inside the button at an allowed size."""
         box = self._inner()
         words, width, height = self.text(), box.width(), box.height()
-        return fitted(words, width, height, self._cap_px, self._least_px, bold=True, wrap=False).fits
+        return fitted(words, width, height, self._cap_px, self._least_px, bold=True, wrap=True).fits
 
     def _inner(self) -> QRectF:
         return QRectF(self.rect()).adjusted(_PADDING_PX, _PADDING_PX, -_PADDING_PX, -_PADDING_PX)
@@ -66,6 +66,13 @@ class TouchButton(QAbstractButton):
         self._since_tap.start()
         self.tapped.emit()
 
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Take Enter like the space bar: a dial has one of them under its knob (R85)."""
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.isAutoRepeat():
+            self.click()
+        else:
+            super().keyPressEvent(event)
+
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint box, words and, with the keyboard's focus, a ring (R85)."""
         if self._theme is None:
@@ -75,6 +82,8 @@ class TouchButton(QAbstractButton):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         inverted = self._active != self.isDown()
         ground, ink = (theme.text, theme.ground) if inverted else (theme.surface, theme.text)
+        if not self.isEnabled():
+            ground, ink = theme.ground, theme.secondary
         painter.setBrush(QColor(ground))
         painter.setPen(QPen(QColor(theme.border), 2))
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 6, 6)
@@ -83,5 +92,5 @@ class TouchButton(QAbstractButton):
             painter.setPen(QPen(QColor(ink), 3))
             painter.drawRoundedRect(QRectF(self.rect()).adjusted(4, 4, -4, -4), 4, 4)
         box = self._inner()
-        layout = fitted(self.text(), box.width(), box.height(), self._cap_px, self._least_px, bold=True, wrap=False)
+        layout = fitted(self.text(), box.width(), box.height(), self._cap_px, self._least_px, bold=True, wrap=True)
         paint_fitted(painter, box, layout, ink, bold=True, align=Qt.AlignmentFlag.AlignHCenter)

@@ -12,15 +12,17 @@ from edge_app.ui.snapshot import Snapshot, StudyView
 from edge_app.ui.strings import text
 from edge_app.ui.viewer import ViewerModel
 
-__all__ = ["key_slices", "strip_bars", "study_time", "view_texts"]
+__all__ = ["key_slices", "strip_bars", "strip_thresholds", "study_time", "view_texts"]
 
 
-def view_texts(snapshot: Snapshot, study: StudyView | None, viewer: ViewerModel, language: str) -> ViewTexts:
-    """Return what is written over the CT image (R53)."""
+def view_texts(
+    snapshot: Snapshot, study: StudyView | None, viewer: ViewerModel, language: str, *, hidden: bool, heat_map: bool
+) -> ViewTexts:
+    """Return what is written over the CT image (R53); `hidden` leaves out who it is."""
     burnt_in = text("not_diagnostic_display", language)
     numbers = (f"W {viewer.preset.width_hu} L {viewer.preset.centre_hu}", f"×{viewer.zoom:.1f}")
     if study is None or viewer.current is None:
-        return ViewTexts((), (), (), (), "", False, text("no_images", language) if study else "")
+        return ViewTexts((), (), (), (), "", False, text("no_images", language) if study else "", "")
     patient = study.patient
     frame = next((frame for frame in snapshot.frames if frame.sop_uid == viewer.current), None)
     position = frame.position_mm if frame else None
@@ -33,7 +35,7 @@ def view_texts(snapshot: Snapshot, study: StudyView | None, viewer: ViewerModel,
         top_left=tuple(
             part
             for part in (formats.person_name(patient.get("name"), 17), formats.clean(patient.get("id"), 17))
-            if part
+            if part and not hidden
         ),
         top_right=tuple(
             part
@@ -48,6 +50,7 @@ def view_texts(snapshot: Snapshot, study: StudyView | None, viewer: ViewerModel,
         burnt_in=burnt_in,
         letters=position is not None,
         placeholder=text("cannot_show" if frame is not None and frame.path is None else "loading", language),
+        caption=text("heat_caption", language) if heat_map else "",
     )
 
 
@@ -64,12 +67,23 @@ def strip_bars(viewer: ViewerModel, result: StudyResult | None) -> tuple[StripBa
     return tuple(StripBar(values.get(uid), uid in keys) for uid in viewer.slices)
 
 
-def key_slices(viewer: ViewerModel, result: StudyResult | None) -> tuple[KeySlice, ...]:
+def strip_thresholds(snapshot: Snapshot, result: StudyResult | None) -> tuple[float, ...]:
+    """Return the thresholds of the finding that the strip shows; nothing where the model's are not known."""
+    facts = snapshot.models.get(result.model.sha256) if result and result.model else None
+    name = "ischemic" if result and result.verdict is Verdict.ISCHEMIC else "hemorrhage"
+    return facts.thresholds.get(name, ()) if facts else ()
+
+
+def key_slices(viewer: ViewerModel, result: StudyResult | None, seen: frozenset[str]) -> tuple[KeySlice, ...]:
     """Return the key slices that are in the series in view, the most suspicious first (R33)."""
     if result is None:
         return ()
     numbers = {uid: number for number, uid in enumerate(viewer.slices, start=1)}
-    return tuple(KeySlice(uid, numbers[uid], uid == viewer.current) for uid in result.key_slices[:5] if uid in numbers)
+    return tuple(
+        KeySlice(uid, numbers[uid], uid == viewer.current, uid in seen)
+        for uid in result.key_slices[:5]
+        if uid in numbers
+    )
 
 
 def study_time(patient: Mapping[str, Any], language: str) -> str:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PRESETS", "Preset", "apply_window", "crop_to_body", "window_table"]
+__all__ = ["BUTTON_PRESETS", "PRESETS", "Preset", "apply_window", "crop_to_body", "window_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,12 @@ PRESETS: tuple[Preset, ...] = (
     Preset("stroke", 40, 40),
     Preset("subdural", 80, 200),
     Preset("bone", 600, 2800),
+    Preset("narrow", 32, 8),
 )
-"""Buttons and keys 1 to 4, the first is the default (R50). The button shows width / centre."""
+"""Every window, the first is the default (R50)."""
+
+BUTTON_PRESETS = PRESETS[:4]
+"""Those with a button and a key, 1 to 4; the last is in the menu. The button shows width / centre."""
 
 
 @lru_cache(maxsize=16)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edge_app.ui.theme import Panel
 
-__all__ = ["BANDS_MM", "TARGET_GAP_MM", "TARGET_MM", "Rect", "Zones", "split_row"]
+__all__ = ["BANDS_MM", "TARGET_GAP_MM", "TARGET_MM", "FullZones", "Rect", "Zones", "split_row"]
 
 TARGET_MM = 17.5
 """Side of every touch target at least (R63)."""
@@ -21,6 +21,8 @@ _MARGIN_MM = 2.0
 _TOP_MM = 20.0
 _ACTIONS_MM = 20.0
 _FOOTER_MM = 6.0
+_ACTIONS_SHARE = 0.72
+_TOP_BUTTON_MM = 24.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Zones:
 
     patient: Rect  # 1
     clocks: Rect  # 2
+    top_buttons: Rect  # right of 1 and 2: last known well, confirm patient
     bands: Rect  # top of 3: SYNTHETIC, UNVALIDATED
     result: Rect  # 3
     view: Rect  # 4
@@ -62,6 +65,7 @@ class Zones:
         inner = width - 2 * margin
         top = panel.px(_TOP_MM)
         name_height = round(top * 0.54)
+        top_buttons = 2 * panel.px(_TOP_BUTTON_MM) + gap
         footer = Rect(0, height - panel.px(_FOOTER_MM), width, panel.px(_FOOTER_MM))
         actions_y = footer.y - panel.px(_ACTIONS_MM)
         row_y = actions_y - margin - target
@@ -73,12 +77,13 @@ class Zones:
         band = panel.px(BANDS_MM)
         keys_width = 5 * target + 4 * gap
         presets_x = margin + keys_width + 2 * gap
-        actions_width = round(inner * 0.5)
+        actions_width = round(inner * _ACTIONS_SHARE)
         # Targets in the lowest row keep R63's gap to those in the row above.
         action_y = footer.y - margin // 2 - target
         return cls(
             patient=Rect(0, 0, width, name_height),
             clocks=Rect(0, name_height, width, top - name_height),
+            top_buttons=Rect(width - margin - top_buttons, (top - target) // 2, top_buttons, target),
             bands=Rect(margin, centre_y, result_width, band),
             result=Rect(margin, centre_y + band + margin // 2, result_width, side - band - margin // 2),
             view=Rect(view_x, centre_y, side, side),
@@ -90,6 +95,43 @@ class Zones:
             footer=footer,
             cases=Rect(margin, centre_y, inner, row_y + target - centre_y),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class FullZones:
+    """Where things are while the image takes the whole height (R49); top bands and footer stay."""
+
+    bands: Rect
+    result: Rect
+    presets: Rect
+    view: Rect
+    strip: Rect
+
+    @classmethod
+    def of(cls, width: int, height: int, panel: Panel) -> FullZones:
+        """Return the zones of a window of `width` × `height` pixels on a panel."""
+        margin, target, gap = panel.px(_MARGIN_MM), panel.px(TARGET_MM), panel.px(TARGET_GAP_MM)
+        y = panel.px(_TOP_MM) + margin // 2
+        side = height - panel.px(_FOOTER_MM) - margin // 2 - y
+        strip_x = width - margin - target
+        view_x = strip_x - margin - side
+        left = view_x - 2 * margin
+        band = panel.px(BANDS_MM)
+        presets_y = y + side - 3 * target - 2 * gap
+        result_y = y + band + margin // 2
+        return cls(
+            bands=Rect(margin, y, left, band),
+            result=Rect(margin, result_y, left, presets_y - margin - result_y),
+            presets=Rect(margin, presets_y, left, 3 * target + 2 * gap),
+            view=Rect(view_x, y, side, side),
+            strip=Rect(strip_x, y, target, side),
+        )
+
+    def preset_places(self, panel: Panel) -> list[Rect]:
+        """Return two columns of three places for the windows, the heat map and the way back."""
+        target, gap = panel.px(TARGET_MM), panel.px(TARGET_GAP_MM)
+        rows = [Rect(self.presets.x, self.presets.y + n * (target + gap), self.presets.width, target) for n in range(3)]
+        return [place for row in rows for place in split_row(row, 2, gap)]
 
 
 def split_row(row: Rect, count: int, gap: int) -> list[Rect]:

@@ -9,14 +9,16 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QApplication
 
+from edge_app.core.config import ScreenSettings
 from edge_app.store.paths import StorePaths
 from edge_app.ui.app import application
 from edge_app.ui.controller import Controller
-from edge_app.ui.presenter import Moment
+from edge_app.ui.facts import Moment
 from edge_app.ui.reader import StoreReader
 from edge_app.ui.screen_model import ScreenModel
 from edge_app.ui.theme import PANELS
 from edge_app.ui.window import MainWindow
+from tests.ui.scenes import SCENES, build
 from tests.waiting import wait_until
 
 
@@ -59,7 +61,13 @@ class Screen:
 
 @contextmanager
 def open_screen(
-    paths: StorePaths, moment: Moment, *, theme: str = "night", language: str = "en", panel: str = "12.1"
+    paths: StorePaths,
+    moment: Moment,
+    *,
+    theme: str = "night",
+    language: str = "en",
+    panel: str = "12.1",
+    **site: object,
 ) -> Iterator[Screen]:
     """Open the screen on a store; the thread has ended and the window is gone afterwards."""
     application()
@@ -70,7 +78,8 @@ def open_screen(
     def now() -> Moment:
         return holder[0].moment
 
-    controller = Controller(window, reader, now, theme=theme, language=language, ischaemia_validated=False)
+    settings = ScreenSettings(theme=theme, language=language, **site)  # type: ignore[arg-type]
+    controller = Controller(window, reader, paths, now, site=settings, ischaemia_validated=False)
     holder.append(Screen(window, controller, moment))
     reader.start()
     window.show()
@@ -82,3 +91,21 @@ def open_screen(
         window.close()
         window.deleteLater()
         QApplication.processEvents()
+
+
+@contextmanager
+def open_scene(name: str, root: Path, **options: object) -> Iterator[Screen]:
+    """Open the screen on a scene of `tests.ui.scenes`, tap what belongs to it and wait for its images."""
+    setup = SCENES[name]
+    paths, moment = build(name, root)
+    with open_screen(paths, moment, **{**setup.site, **options}) as screen:  # type: ignore[arg-type]
+        screen.settle()
+        for action in setup.taps:
+            if action.startswith("case:"):
+                screen.window.case_chosen.emit(screen.model.cases[int(action[5:])].study_uid)
+            else:
+                screen.window.action.emit(action)
+            screen.settle()
+        if "heat_map" in setup.taps:
+            screen.until(lambda: screen.window.view.has_heat, "the heat map")
+        yield screen

@@ -9,8 +9,8 @@ from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-from tests.ui.harness import open_screen
-from tests.ui.scenes import SCENES, build
+from tests.ui.harness import open_scene
+from tests.ui.scenes import SCENES
 
 
 def main() -> None:
@@ -25,11 +25,8 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     for name in arguments.scenes:
         with tempfile.TemporaryDirectory() as root:
-            paths, moment = build(name, Path(root))
-            with open_screen(
-                paths, moment, theme=arguments.theme, language=arguments.language, panel=arguments.panel
-            ) as screen:
-                screen.settle()
+            options = {"theme": arguments.theme, "language": arguments.language, "panel": arguments.panel}
+            with open_scene(name, Path(root), **options) as screen:
                 bad = [words.words for words in screen.window.texts if not words.fits]
                 bad += [button.text() for button in screen.window.buttons if not button.fits]
                 print(name, screen.model.state.value, "CUT OFF: " + str(bad) if bad else "")  # noqa: T201

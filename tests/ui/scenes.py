@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -11,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from edge_app.core.clock import monotonic_s
-from edge_app.core.reasons import reason
+from edge_app.core.reasons import FALLBACK_REMARK, reason
 from edge_app.core.types import ModelIdentity, Reason, SliceResult, StudyResult, StudyStatus, Verdict
 from edge_app.simulator.study import SyntheticStudy, make_study
+from edge_app.store.crew import note_crew
 from edge_app.store.ledger import FrameRow, Ledger
 from edge_app.store.paths import StorePaths, uid_hash
-from edge_app.ui.presenter import Moment
-from edge_app.ui.states import DEAD_AFTER_S, START_GRACE_S
+from edge_app.ui.facts import DEAD_AFTER_S, START_GRACE_S, Moment
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 NOW = datetime(2026, 3, 14, 14, 9, 31, tzinfo=timezone.utc)
@@ -50,6 +51,7 @@ class Scene:
     label: str = "hemorrhage"
     number: int = 1
     sent: int = 0
+    patient: dict[str, str] = field(default_factory=dict)
     study: SyntheticStudy = field(init=False)
 
     def __post_init__(self) -> None:
@@ -120,6 +122,7 @@ class Scene:
         scanned = NOW - timedelta(minutes=7, seconds=12)
         patient = {
             **PATIENTS[self.label],
+            **self.patient,
             "age": "",
             "study_date": scanned.strftime("%Y%m%d"),
             "study_time": scanned.strftime("%H%M%S"),
@@ -147,8 +150,9 @@ class Scene:
         reasons: tuple[Reason, ...] = (),
         status: StudyStatus = StudyStatus.RESULT,
         synthetic: bool = True,
+        quality: tuple[str, ...] = (),
     ) -> Scene:
-        """Write a result."""
+        """Write a result, and the saliency maps of its key slices."""
         self.note(status, analysed=self.sent)
         share = (self.study.label_per_slice > 0).astype(float)
         smooth = np.convolve(share, [0.15, 0.3, 0.45, 0.3, 0.15], mode="same").clip(0.02, 0.97)
@@ -191,9 +195,25 @@ class Scene:
             backend="ONNX Runtime CPU",
             timings_ms={"last_slice_to_result": 1234.0},
             key_slices=tuple(self.sop_uid(key) for key in keys),
+            quality=quality,
         )
+        self._leave_saliency(keys)
         self.ledger.add_result(result, last_instance_id=self.ledger.instances(study_uid=self.study_uid)[-1].id)
         return self
+
+    def _leave_saliency(self, keys: list[int]) -> None:
+        """Write maps that point at the lesion's middle, for a model input that is the slice made smaller."""
+        rows, columns = self.study.hu.shape[1:]
+        arrays: dict[str, np.ndarray] = {}
+        for key in keys:
+            name = uid_hash(self.sop_uid(key))
+            y, x = np.mgrid[0:7, 0:7]
+            blob = np.exp(-((x - 2.2) ** 2 + (y - 4.4) ** 2) / 1.5)
+            arrays[name] = np.stack([0 * blob, blob, blob]).astype(np.float32)
+            arrays[f"{name}.to_slice"] = np.array([[columns / 224, 0, 0.0], [0, rows / 224, 0.0]])
+        path = self.ledger.paths.saliency(self.study_uid, 1)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, **arrays)
 
 
 def beat(
@@ -204,14 +224,20 @@ def beat(
     work: bool | None = True,
     problem: str = "",
     low_disk: bool = False,
+    free_gb: int = 290,
     synthetic: bool = True,
+    fallback: str = "",
+    development_key: bool = False,
+    link: str = "",
 ) -> None:
-    """Let receiver and worker give a sign of life at `at_s`; None for one that died long before, False for none."""
-    receiver = {"aet": "MSU1", "host": "10.0.0.5", "port": 11112, "free_bytes": 290, "total_bytes": 1000}
-    worker = {"name": MODEL.name, "version": MODEL.version, "synthetic": synthetic, "backend": "ONNX Runtime CPU"}
+    """Let the processes give a sign of life at `at_s`; None for one that died long before, False for none."""
+    free = {"free_bytes": free_gb << 30, "total_bytes": 1000 << 30}
+    receiver = {"aet": "MSU1", "host": "10.0.0.5", "port": 11112, **free}
+    worker = {"model": {"name": MODEL.name, "version": MODEL.version, "sha256": MODEL.sha256, "synthetic": synthetic}}
     for process, lives, detail in (
         ("receive", receive, {**receiver, "low_disk": low_disk}),
-        ("work", work, {**worker, "problem": problem}),
+        ("work", work, {**worker, "problem": problem, "fallback": fallback, "development_key": development_key}),
+        ("deliver", bool(link), {"link": link}),
     ):
         if lives is False:
             continue
@@ -220,6 +246,50 @@ def beat(
             with ledger.transaction() as db:
                 beaten_s = at_s if lives else at_s - DEAD_AFTER_S - 1
                 db.execute("UPDATE heartbeats SET at_s = ? WHERE process = ?", (beaten_s, process))
+
+
+def leave_model(paths: StorePaths, *, development_key: bool = False) -> None:
+    """Leave what the worker leaves about the model."""
+    body = {
+        "card": CARD,
+        "thresholds": {"hemorrhage": [0.12, 0.62], "ischemic": [0.2, 0.6]},
+        "reliability": [
+            {"lo": 0.0, "hi": 0.12, "n": 310, "positives": 6},
+            {"lo": 0.12, "hi": 0.62, "n": 88, "positives": 27},
+            {"lo": 0.62, "hi": 1.0, "n": 412, "positives": 334},
+        ],
+        "development_key": development_key,
+    }
+    path = paths.model(MODEL.sha256)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(body))
+
+
+CARD = """# demo 0.1.0 · SYNTHETIC, not for patients
+
+Trained and judged on simulated head CT only. It knows nothing about real patients, and no number
+below says anything about them.
+
+## What it was made from
+
+- sources: simulator
+- studies per class: negative 400, hemorrhage 400, ischemic 400
+
+## How it was judged
+
+| data | n | accuracy (highest class) | INDETERMINATE |
+|---|---|---|---|
+| test | 240 | 0.963 (0.938–0.983) | 7 |
+
+## What its numbers mean
+
+| finding | not detected below | suspected from |
+|---|---|---|
+| hemorrhage | 0.120 | 0.620 |
+| ischemic | 0.200 | 0.600 |
+
+Made 2026-03-01T00:00:00Z by commit `0123456789abcdef0123456789abcdef01234567`.
+"""
 
 
 def _none(ledger: Ledger) -> None:
@@ -250,42 +320,139 @@ def _changed(ledger: Ledger) -> None:
     scene.receive(2).note(StudyStatus.RECEIVING, analysed=24)
 
 
-SCENES: dict[str, tuple[Callable[[Ledger], None], dict[str, object]]] = {
-    "starting": (_none, {"receive": False, "work": False}),
-    "ready": (_none, {}),
-    "receiving": (_receiving, {}),
-    "stalled": (_stalled, {}),
-    "analysing": (_analysing, {}),
-    "changed": (_changed, {}),
-    "haemorrhage": (_result("hemorrhage", Verdict.HEMORRHAGE), {}),
-    "ischaemic": (_result("ischemic", Verdict.ISCHEMIC), {}),
-    "none_detected": (_result("negative", Verdict.NONE_DETECTED), {}),
-    "indeterminate": (_result("hemorrhage", Verdict.INDETERMINATE, reason("Q-19", "haemorrhage")), {}),
-    "indeterminate_quality": (
-        _result("hemorrhage", Verdict.INDETERMINATE, reason("Q-20", "distance 4.1 above 2.5")),
-        {},
+def _checking(ledger: Ledger) -> None:
+    scene = Scene(ledger).receive()
+    scene.note(StudyStatus.ANALYSING, analysed=scene.sent)
+
+
+def _history(ledger: Ledger) -> None:
+    """Leave an older case, so that this device knows how long a result takes."""
+    Scene(ledger, "negative", number=8).receive().conclude(Verdict.NONE_DETECTED)
+    _analysing(ledger)
+
+
+def _crew(label: str, verdict: Verdict) -> Callable[[Ledger], None]:
+    """Leave a case in which the crew has done everything."""
+
+    def build(ledger: Ledger) -> None:
+        scene = Scene(ledger, label).receive().conclude(verdict)
+        at = (NOW - timedelta(minutes=64)).isoformat()
+        for kind, body in (
+            ("identity", {"by": "nurse"}),
+            ("lkw", {"at": at, "unknown": False, "by": "nurse"}),
+            ("reviewed", {"how": "key_slices", "by": "doctor"}),
+            ("opinion", {"opinion": "agree", "by": "doctor", "revision": 1}),
+            ("notify", {"recipient": "", "by": "nurse"}),
+            ("acknowledged", {"by": "nurse"}),
+        ):
+            note_crew(ledger, scene.study_uid, kind, body)
+
+    return build
+
+
+def _locked(ledger: Ledger) -> None:
+    note_crew(ledger, "", "desk", {"locked": True})
+
+
+def _all_bands(ledger: Ledger) -> None:
+    remark = f"{FALLBACK_REMARK}: no passport"
+    Scene(ledger, "ischemic").receive().conclude(Verdict.ISCHEMIC, quality=(remark,))
+
+
+def _nameless(ledger: Ledger) -> None:
+    Scene(ledger, patient={"name": "EMERGENCY^7", "id": "", "birth_date": "", "sex": ""}).receive().conclude(
+        Verdict.HEMORRHAGE
+    )
+
+
+def _two_cases(ledger: Ledger) -> None:
+    Scene(ledger).receive().conclude(Verdict.HEMORRHAGE)
+    Scene(ledger, "negative", number=2).receive(9, "open").note(StudyStatus.RECEIVING, analysed=4)
+
+
+_HAEMORRHAGE = _result("hemorrhage", Verdict.HEMORRHAGE)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is in the store, how the processes are, when it is looked at, what the site has set, and what is tapped."""
+
+    make: Callable[[Ledger], None] = _none
+    processes: dict[str, object] = field(default_factory=dict)
+    late_s: float = START_GRACE_S + 5.0
+    """Long enough after the screen's start that a silent process counts as dead and not as starting."""
+    local: datetime = NOW
+    site: dict[str, object] = field(default_factory=dict)
+    taps: tuple[str, ...] = ()
+    development_key: bool = False
+
+
+_DOCTOR = ("role:doctor",)
+
+STATES: dict[str, Setup] = {
+    "starting": Setup(processes={"receive": False, "work": False}, late_s=1.0),
+    "ready": Setup(processes={"link": "up"}),
+    "disk_low": Setup(processes={"free_gb": 90}),
+    "disk_full": Setup(processes={"low_disk": True}),
+    "model_missing": Setup(processes={"problem": "E-101 bundle missing", "synthetic": False}),
+    "degraded": Setup(processes={"fallback": "no engine"}),
+    "scanner_silent": Setup(late_s=754.0),
+    "clock_bad": Setup(local=NOW.replace(year=2000)),
+    "locked": Setup(_locked),
+    "receiver_stopped": Setup(processes={"receive": None}),
+    "receiving": Setup(_receiving, {"link": "up"}),
+    "stalled": Setup(_stalled),
+    "analysing": Setup(_history),
+    "checking": Setup(_checking),
+    "ai_stopped": Setup(_receiving, {"work": None}),
+    "changed": Setup(_changed),
+    "haemorrhage": Setup(_HAEMORRHAGE),
+    "ischaemic": Setup(_result("ischemic", Verdict.ISCHEMIC)),
+    "none_detected": Setup(_result("negative", Verdict.NONE_DETECTED)),
+    "read_first": Setup(_result("negative", Verdict.NONE_DETECTED), site={"read_first": True}),
+    "indeterminate": Setup(_result("hemorrhage", Verdict.INDETERMINATE, reason("Q-19", "haemorrhage"))),
+    "indeterminate_quality": Setup(
+        _result("hemorrhage", Verdict.INDETERMINATE, reason("Q-20", "distance 4.1 above 2.5"))
     ),
-    "no_ai_result": (
-        _result("hemorrhage", None, reason("Q-02", "after slice 14"), status=StudyStatus.NO_RESULT),
-        {},
-    ),
-    "failed": (_result("hemorrhage", None, reason("E-104"), status=StudyStatus.FAILED), {}),
-    "model_missing": (_none, {"problem": "E-101 bundle missing", "synthetic": False}),
-    "disk_full": (_none, {"low_disk": True}),
-    "ai_stopped": (_receiving, {"work": None}),
-    "receiver_stopped": (_none, {"receive": None}),
+    "no_ai_result": Setup(_result("hemorrhage", None, reason("Q-02", "after slice 14"), status=StudyStatus.NO_RESULT)),
+    "failed": Setup(_result("hemorrhage", None, reason("E-104"), status=StudyStatus.FAILED)),
 }
-"""Name → (what is in the store, how the processes are; None for one that has died)."""
+"""One scene for each state, and some for states with two faces."""
+
+SHEETS: dict[str, Setup] = {
+    "crew_done": Setup(_crew("hemorrhage", Verdict.HEMORRHAGE), {"link": "up"}),
+    "all_bands": Setup(_all_bands, development_key=True),
+    "nameless": Setup(_nameless),
+    "curtain": Setup(_HAEMORRHAGE, taps=("curtain",)),
+    "heat_map": Setup(_HAEMORRHAGE, taps=("heat_map",)),
+    "full": Setup(_HAEMORRHAGE, taps=("full",)),
+    "previous": Setup(_two_cases, taps=("case:1",)),
+    "cases": Setup(_two_cases, {"link": "up"}, taps=("cases",)),
+    "menu": Setup(_HAEMORRHAGE, taps=(*_DOCTOR, "open:menu")),
+    "about": Setup(_HAEMORRHAGE, taps=("open:about",)),
+    "confirm": Setup(_HAEMORRHAGE, taps=("open:confirm",)),
+    "lkw": Setup(_HAEMORRHAGE, taps=("open:lkw", "lkw:-60")),
+    "lkw_read_back": Setup(_crew("hemorrhage", Verdict.HEMORRHAGE), taps=("open:lkw", "lkw:-10", "lkw:read_back")),
+    "notify": Setup(_HAEMORRHAGE, taps=(*_DOCTOR, "open:notify")),
+    "notified": Setup(_crew("hemorrhage", Verdict.HEMORRHAGE), taps=("open:notify",)),
+    "hand_over": Setup(_crew("hemorrhage", Verdict.HEMORRHAGE), {"link": "up"}, taps=("open:hand_over",)),
+    "role": Setup(_HAEMORRHAGE, taps=("opinion:agree",)),
+    "new_case": Setup(_HAEMORRHAGE, taps=("open:new_case",)),
+    "pin": Setup(_locked, site={"pin": "4711"}, taps=("unlock", "pin:4", "pin:7")),
+    "clean": Setup(_HAEMORRHAGE, taps=("clean",)),
+}
+"""What the crew can open over them."""
+
+SCENES: dict[str, Setup] = {**STATES, **SHEETS}
 
 
 def build(name: str, root: Path) -> tuple[StorePaths, Moment]:
     """Write a scene's store; return its paths and the moment at which it is to be looked at."""
     paths = StorePaths(root)
-    make, processes = SCENES[name]
+    setup = SCENES[name]
     with Ledger(paths, "work") as ledger:
-        make(ledger)
-    # Long enough after the screen's start that a silent process counts as dead and not as starting.
-    late_s = 1.0 if name == "starting" else START_GRACE_S + 5.0
-    moment = Moment(monotonic_s() + late_s, NOW)
-    beat(paths, moment.monotonic_s, **processes)  # type: ignore[arg-type]
+        setup.make(ledger)
+    leave_model(paths, development_key=setup.development_key)
+    moment = Moment(monotonic_s() + setup.late_s, setup.local)
+    beat(paths, moment.monotonic_s, **setup.processes)  # type: ignore[arg-type]
     return paths, moment

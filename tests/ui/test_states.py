@@ -14,10 +14,10 @@ from edge_app.ui.result_panel import LEAD_SHARE
 from edge_app.ui.states import LOOKS, ScreenState
 from edge_app.ui.strings import text
 from edge_app.ui.theme import PANELS
-from tests.ui.harness import Screen, open_screen
-from tests.ui.scenes import SCENES, build
+from tests.ui.harness import Screen, open_scene, open_screen
+from tests.ui.scenes import STATES, build
 
-STATES = {"changed": ScreenState.RECEIVING, "indeterminate_quality": ScreenState.INDETERMINATE}
+FACES = {"changed": ScreenState.RECEIVING, "indeterminate_quality": ScreenState.INDETERMINATE}
 
 
 def pixels(widget: QWidget) -> NDArray[np.uint8]:
@@ -44,12 +44,10 @@ def assert_nothing_is_cut_off(screen: Screen) -> None:
 
 
 @pytest.mark.requirement("R01", "R32", "R40", "R84")
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", STATES)
 def test_every_state_renders_with_its_words_and_the_disclaimer(name: str, tmp_path: Path, qapp: object) -> None:
-    paths, moment = build(name, tmp_path)
-    with open_screen(paths, moment) as screen:
-        screen.settle()
-        assert screen.model.state is STATES.get(name) or screen.model.state.value == name
+    with open_scene(name, tmp_path) as screen:
+        assert screen.model.state is FACES.get(name) or screen.model.state.value == name
         assert_nothing_is_cut_off(screen)
         footer = screen.window.footer
         assert footer.disclaimer.words == "AI triage aid - not a diagnosis. A clinician must read the images."

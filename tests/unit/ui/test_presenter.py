@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from edge_app.core.config import ScreenSettings
 from edge_app.core.reasons import TEXTS, reason
 from edge_app.core.types import ModelIdentity, StudyStatus, Verdict
 from edge_app.store.ledger import FrameRow
 from edge_app.triage.decision import ISCHAEMIA_OFF, ISCHAEMIA_TOO
+from edge_app.ui.desk import Desk
 from edge_app.ui.presenter import present
 from edge_app.ui.screen_model import BandKind, ScreenModel
 from edge_app.ui.snapshot import Snapshot
@@ -33,19 +35,23 @@ VIEWER = ViewerModel("1.2", tuple(f"1.2.3.{i}" for i in range(10)), index=7)
 
 
 def show(snap: Snapshot, language: str = "en", viewer: ViewerModel = VIEWER, **more) -> ScreenModel:
-    return present(snap, viewer, language, MOMENT, **more)
+    desk = more.pop("desk", Desk(language=language))
+    return present(snap, viewer, desk, MOMENT, site=more.pop("site", ScreenSettings()), **more)
 
 
 def test_the_patient_band_holds_the_identity() -> None:
     band = show(snapshot(study(patient=PATIENT))).patient
     assert band.name == "MUSTERMANN, ERIKA"
-    assert band.details == "*1951-04-02 (74 F)    ID 4711-88    Acc A-0917    2026-03-14 14:02"
+    assert band.details == "*1951-04-02 (74 F)   ID 4711-88   Acc A-0917   2026-03-14 14:02"
     german = show(snapshot(study(patient=PATIENT)), "de").patient
     assert german.details.startswith("*02.04.1951 (74 F)")
 
 
 def test_a_patient_without_identity_is_said_to_be_unknown() -> None:
-    assert show(snapshot(study())).patient.name == "NAME UNKNOWN"
+    unknown = show(snapshot(study())).patient.name
+    assert unknown.startswith("UNKNOWN · ") and unknown == show(snapshot(study())).patient.name
+    emergency = show(snapshot(study(patient={**PATIENT, "name": "EMERGENCY^12"}))).patient.name
+    assert emergency.startswith("UNKNOWN · ") and emergency.endswith(" 14:02")
     assert show(snapshot()).patient.name == "No patient"
 
 
@@ -64,7 +70,9 @@ def test_clocks_run_from_scan_last_image_and_result() -> None:
 def test_a_scan_from_the_future_or_another_day_is_a_time_of_day() -> None:
     for acquired in ("20260314150000", "20260312150000"):
         view = study(patient={**PATIENT, "acquired_at": acquired})
-        assert show(snapshot(view)).clocks[1].value == "15:00"
+        clocks = show(snapshot(view)).clocks
+        assert clocks[1].value == "15:00"
+        assert clocks[0].value.startswith("! ")
 
 
 @pytest.mark.requirement("R03")
@@ -111,7 +119,7 @@ def test_an_indeterminate_result_about_ischaemic_signs_shows_their_score() -> No
 
 def test_an_ischaemia_output_that_is_off_is_said_in_the_language_of_the_screen() -> None:
     view = finished(Verdict.NONE_DETECTED, quality=(ISCHAEMIA_OFF,))
-    assert show(snapshot(view), "de").info[-1] == "Ischämiezeichen: nicht beurteilt"
+    assert "Ischämiezeichen: nicht beurteilt" in show(snapshot(view), "de").info
 
 
 @pytest.mark.parametrize("code", TEXTS)
@@ -203,9 +211,11 @@ def test_no_letters_where_the_orientation_is_not_known() -> None:
 def test_the_information_lines_name_series_model_and_quality() -> None:
     view = replace(finished(Verdict.HEMORRHAGE, quality=("table in view",)), patient=PATIENT)
     assert show(snapshot(view)).info == (
+        "Key slices seen: 0 of 5",
         "Series 3 · 5 mm · H30s · 10 images",
-        "Model m 1.4.2 · CPU",
         "table in view",
+        "Model m 1.4.2",
+        "CPU",
     )
 
 
@@ -215,7 +225,7 @@ def test_the_footer_says_which_process_is_off() -> None:
         ("CT ok", True),
         ("AI 1.4.2", True),
     ]
-    disk = {**beats, "receive": heart("receive", free_bytes=29, total_bytes=100)}
+    disk = {**beats, "receive": heart("receive", free_bytes=29 << 30, total_bytes=100 << 30)}
     assert show(snapshot(heartbeats=disk)).status[1].text == "DISK 71\u00a0%"
     low = {**beats, "receive": heart("receive", low_disk=True)}
     assert show(snapshot(heartbeats=low)).status[1].text == "DISK LOW"
@@ -229,7 +239,7 @@ def test_a_previous_case_is_marked_and_the_list_says_which_is_current() -> None:
     model = show(snapshot(study(), old), shown_uid="0.9")
     assert model.state is ScreenState.NO_AI_RESULT
     assert model.patient.previous == "PREVIOUS CASE - not the current patient"
-    assert model.actions.current == "CURRENT CASE"
+    assert model.actions[3].label == "CURRENT\nCASE"
     assert [(row.status, row.current) for row in model.cases] == [("RECEIVING", True), ("NO AI RESULT  Q-07", False)]
     assert show(snapshot(study(), old)).patient.previous == ""
 

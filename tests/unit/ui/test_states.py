@@ -5,17 +5,17 @@ from dataclasses import replace
 import pytest
 
 from edge_app.core.types import StudyStatus, Verdict
-from edge_app.ui.states import (
-    DEAD_AFTER_S,
-    LOOKS,
-    START_GRACE_S,
-    Pattern,
-    ScreenState,
-    is_alive,
-    state_of,
-)
+from edge_app.ui.facts import DEAD_AFTER_S, START_GRACE_S, Moment, clock_is_wrong, is_alive
+from edge_app.ui.rules import state_of as state_of_study
+from edge_app.ui.snapshot import Snapshot
+from edge_app.ui.states import LOOKS, Pattern, ScreenState
 from edge_app.ui.theme import Role
-from tests.unit.ui.views import NOW_S, alive, finished, heart, snapshot, study
+from tests.unit.ui.views import MOMENT, NOW_S, alive, entry, finished, heart, snapshot, study
+
+
+def state_of(snap: Snapshot, now_s: float, study_uid: str | None = None) -> ScreenState:
+    chosen = snap.find(study_uid) if study_uid else snap.current
+    return state_of_study(snap, chosen, Moment(now_s, MOMENT.local))
 
 
 @pytest.mark.requirement("R32")
@@ -61,6 +61,8 @@ def test_a_finished_study_shows_its_verdict(verdict: Verdict | None, state: Scre
         (study(StudyStatus.RECEIVING, association="open", last_image_s=NOW_S - 29), ScreenState.RECEIVING),
         (study(StudyStatus.RECEIVING, association="open", last_image_s=None), ScreenState.RECEIVING),
         (study(StudyStatus.ANALYSING, association="aborted"), ScreenState.ANALYSING),
+        (study(StudyStatus.ANALYSING, progress={"images": 30, "analysed": 29}), ScreenState.ANALYSING),
+        (study(StudyStatus.ANALYSING, progress={"images": 30, "analysed": 30}), ScreenState.CHECKING),
     ],
 )
 def test_an_unfinished_study_shows_where_it_is(view, state: ScreenState) -> None:
@@ -69,6 +71,10 @@ def test_an_unfinished_study_shows_where_it_is(view, state: ScreenState) -> None
 
 def test_without_a_study_the_screen_is_ready_or_says_why_not() -> None:
     assert state_of(snapshot(), NOW_S) is ScreenState.READY
+    scarce = {**alive(), "receive": heart("receive", free_bytes=14 << 30, total_bytes=100 << 30)}
+    assert state_of(snapshot(heartbeats=scarce), NOW_S) is ScreenState.DISK_LOW
+    fallback = {**alive(), "work": heart("work", fallback="no engine")}
+    assert state_of(snapshot(heartbeats=fallback), NOW_S) is ScreenState.DEGRADED
     low = {**alive(), "receive": heart("receive", low_disk=True)}
     assert state_of(snapshot(heartbeats=low), NOW_S) is ScreenState.DISK_FULL
     missing = {**alive(), "work": heart("work", problem="E-101 bundle missing")}
@@ -112,3 +118,32 @@ def test_a_dead_receiver_stops_receiving_but_not_the_analysis() -> None:
 def test_an_earlier_case_is_shown_in_its_own_state() -> None:
     old = replace(finished(Verdict.HEMORRHAGE), study_uid="0.9")
     assert state_of(snapshot(study(), old), NOW_S, "0.9") is ScreenState.HAEMORRHAGE
+
+
+@pytest.mark.requirement("R43")
+def test_a_scanner_not_heard_for_ten_minutes_is_silent() -> None:
+    assert state_of(snapshot(last_peer_s=NOW_S - 599), NOW_S) is ScreenState.READY
+    assert state_of(snapshot(last_peer_s=NOW_S - 600), NOW_S) is ScreenState.SCANNER_SILENT
+    assert state_of(snapshot(last_peer_s=None, started_s=NOW_S - 599), NOW_S) is ScreenState.READY
+
+
+@pytest.mark.requirement("R45")
+def test_a_clock_that_cannot_be_right_is_said() -> None:
+    early = Moment(NOW_S, MOMENT.local.replace(year=1970))
+    assert state_of_study(snapshot(), None, early) is ScreenState.CLOCK_BAD
+    for acquired, wrong in (("20260314140900", False), ("20260314141035", True), ("20260314135400", True)):
+        assert clock_is_wrong(study(patient={"acquired_at": acquired}), MOMENT) is wrong
+
+
+@pytest.mark.requirement("R35")
+def test_read_first_holds_back_not_detected_only() -> None:
+    for verdict, state in (
+        (Verdict.NONE_DETECTED, ScreenState.READ_FIRST),
+        (Verdict.HEMORRHAGE, ScreenState.HAEMORRHAGE),
+        (Verdict.INDETERMINATE, ScreenState.INDETERMINATE),
+        (Verdict.ISCHEMIC, ScreenState.ISCHAEMIC),
+    ):
+        case = finished(verdict)
+        assert state_of_study(snapshot(case), case, MOMENT, read_first=True) is state
+    case = replace(finished(Verdict.NONE_DETECTED), crew={"impression": entry("impression", impression="unsure")})
+    assert state_of_study(snapshot(case), case, MOMENT, read_first=True) is ScreenState.NONE_DETECTED

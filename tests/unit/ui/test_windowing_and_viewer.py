@@ -10,9 +10,15 @@ from edge_app.ui.windowing import PRESETS, Preset, apply_window, crop_to_body, w
 
 
 @pytest.mark.requirement("R50")
-def test_presets_are_the_four_of_the_requirement() -> None:
+def test_presets_are_those_of_the_requirement() -> None:
     numbers = [(preset.key, preset.width_hu, preset.centre_hu) for preset in PRESETS]
-    assert numbers == [("brain", 80, 40), ("stroke", 40, 40), ("subdural", 200, 80), ("bone", 2800, 600)]
+    assert numbers == [
+        ("brain", 80, 40),
+        ("stroke", 40, 40),
+        ("subdural", 200, 80),
+        ("bone", 2800, 600),
+        ("narrow", 8, 32),
+    ]
 
 
 def test_the_brain_window_runs_from_black_at_zero_to_white_at_eighty() -> None:

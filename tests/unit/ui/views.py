@@ -6,8 +6,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from edge_app.core.types import ModelIdentity, Reason, SliceResult, StudyResult, StudyStatus, Verdict
+from edge_app.store.crew import CrewEntry
 from edge_app.store.ledger import HeartbeatRow
-from edge_app.ui.presenter import Moment
+from edge_app.ui.facts import Moment
 from edge_app.ui.snapshot import Snapshot, StudyView
 
 NOW_S = 1000.0
@@ -59,4 +60,9 @@ def finished(verdict: Verdict | None, *reasons: Reason, **more: Any) -> StudyVie
 
 def snapshot(*studies: StudyView, **more: Any) -> Snapshot:
     values: dict[str, Any] = {"started_s": 0.0, "boot_id": BOOT, "studies": studies, "heartbeats": alive()}
+    values["last_peer_s"] = NOW_S - 60
     return Snapshot(**{**values, **more})
+
+
+def entry(kind: str, number: int = 1, at_utc: str = "2026-03-14T14:05:00.000000Z", **body: Any) -> CrewEntry:
+    return CrewEntry(number, "1.2", kind, body, at_utc)

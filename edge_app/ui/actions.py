@@ -1,0 +1,52 @@
+"""Zone 7 and the other buttons that are always there: which, with which word, and whether they are lit. No Qt."""
+
+from __future__ import annotations
+
+from edge_app.ui.desk import IMPRESSIONS, OPINIONS, Desk, Sheet
+from edge_app.ui.screen_model import ActionButton
+from edge_app.ui.snapshot import StudyView
+from edge_app.ui.states import RESULT_STATES, TERMINAL_STATES, ScreenState
+from edge_app.ui.strings import text
+
+__all__ = ["ACTION_SLOTS", "actions", "heat_map_possible"]
+
+ACTION_SLOTS = 7
+"""Places in zone 7, from the left; each keeps its place when it is empty."""
+
+_NOTHING = ActionButton("", "")
+
+
+def actions(state: ScreenState, study: StudyView | None, desk: Desk, *, previous: bool) -> tuple[ActionButton, ...]:
+    """Return the buttons of zone 7, one for each place."""
+
+    def button(action: str, key: str, *, lit: bool = False) -> ActionButton:
+        return ActionButton(action, text(f"action.{key}", desk.language), lit)
+
+    first = _NOTHING, _NOTHING, _NOTHING
+    if state is ScreenState.READ_FIRST:
+        seen, not_seen, unsure = (button(f"impression:{word}", word) for word in IMPRESSIONS)
+        first = seen, not_seen, unsure
+    elif state is ScreenState.LOCKED:
+        first = button("unlock", "unlock"), _NOTHING, _NOTHING
+    elif state in RESULT_STATES and study is not None and study.result is not None:
+        entry = study.crew.get("opinion")
+        held = entry.body.get("opinion") if entry and entry.body.get("revision") == study.result.revision else None
+        agree, disagree, unsure = (button(f"opinion:{word}", word, lit=word == held) for word in OPINIONS)
+        first = agree, disagree, unsure
+    notify = hand_over = _NOTHING
+    if previous:
+        notify = button("current", "current")
+    elif study is not None:
+        sent = study.crew.get("notify")
+        notify = button(f"open:{Sheet.NOTIFY.value}", "notify", lit=sent is not None)
+    if study is not None and state in TERMINAL_STATES:
+        hand_over = button(f"open:{Sheet.HAND_OVER.value}", "hand_over", lit=desk.sheet is Sheet.HAND_OVER)
+    hidden = state is ScreenState.LOCKED
+    cases = _NOTHING if hidden else button("cases", "cases")
+    menu = _NOTHING if hidden else button(f"open:{Sheet.MENU.value}", "menu", lit=desk.sheet is Sheet.MENU)
+    return (*first, notify, hand_over, cases, menu)
+
+
+def heat_map_possible(state: ScreenState) -> bool:
+    """Return whether there may be a heat map: never for "not detected" (R37), never without a result."""
+    return state in RESULT_STATES and state is not ScreenState.NONE_DETECTED

@@ -1,0 +1,201 @@
+"""The hand-over card: everything the next team must know, as lines and as a QR text. No Qt (R76)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from edge_app.core.types import StudyResult
+from edge_app.store.crew import CrewEntry
+from edge_app.ui import formats
+from edge_app.ui.facts import Moment
+from edge_app.ui.identity import case_tag, display_name
+from edge_app.ui.rules import state_of
+from edge_app.ui.snapshot import Snapshot, StudyView
+from edge_app.ui.states import RESULT_STATES, ScreenState
+from edge_app.ui.strings import text
+from edge_app.ui.timers import lkw_of
+from edge_app.ui.view_texts import study_time
+
+__all__ = ["QR_BYTES", "Card", "answer_words", "card", "delivery_words", "local_time", "verdict_words"]
+
+QR_BYTES = 600
+"""Most that the QR holds: version 19 at level M takes 624 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A hand-over card: (label, words) lines; `qr` holds neither name nor birth date."""
+
+    title: str
+    lines: tuple[tuple[str, str], ...]
+    qr: str
+    disclaimer: str
+
+
+def local_time(at_utc: str, now: Moment) -> str:
+    """Return a UTC time of the ledger as local time of day."""
+    return f"{datetime.fromisoformat(at_utc.replace('Z', '+00:00')).astimezone(now.local.tzinfo):%H:%M}"
+
+
+def verdict_words(state: ScreenState, language: str) -> str:
+    """Return a headline in one line."""
+    return text(f"head.{state.value}", language).replace("-\n", "").replace("\n", " ")
+
+
+def delivery_words(study: StudyView, language: str, now: Moment, *, off: bool) -> str:
+    """Return how far a case is on its way to the centre."""
+    count = study.delivery
+    if count.failed or count.refused:
+        return text("delivery.failed", language)
+    if count.queued:
+        return text("delivery.off" if off else "delivery.queued", language, objects=count.objects)
+    if count.sent:
+        return text("delivery.sent", language, at=local_time(count.last_utc, now) if count.last_utc else "")
+    return text("delivery.none", language)
+
+
+def card(snapshot: Snapshot, study: StudyView, language: str, now: Moment, *, hidden: bool = False) -> Card:
+    """Return the card of a case as things are now."""
+    state = state_of(snapshot, study, now)
+    result = study.result
+    deliver = snapshot.heartbeats.get("deliver")
+    off = deliver is not None and deliver.detail.get("link") == "off"
+    lkw = lkw_of(study)
+    known_well = text("lkw.unknown", language)
+    if lkw and lkw.at:
+        known_well = f"{lkw.at.astimezone(now.local.tzinfo):%Y-%m-%d %H:%M}"
+    lines = [
+        ("patient", _patient(study, language, now, hidden=hidden)),
+        ("lkw", f"{known_well} {_role(lkw.by, language)}" if lkw else "-"),
+        ("scan", study_time(study.patient, language)),
+        ("ai", _verdict(snapshot, study, state, language)),
+        ("series", _series(study, language)),
+        ("quality", formats.clean(" · ".join(result.quality), 90) if result and result.quality else _no(language)),
+        ("model", _model(result)),
+        ("crew", _crew(study, language, now)),
+        ("images", _reviewed(study, language, now)),
+        ("sent", delivery_words(study, language, now, off=off)),
+        ("notified", _notified(study, language, now)),
+    ]  # fmt: skip
+    return Card(
+        text("sheet.hand_over", language),
+        tuple((text(f"card.{key}", language), formats.clean(words, 120)) for key, words in lines),
+        _qr(study, state, now),
+        text("disclaimer", language),
+    )
+
+
+def _no(language: str) -> str:
+    return text("card.no_remarks", language)
+
+
+def _model(result: StudyResult | None) -> str:
+    model = result.model if result else None
+    return f"{model.name[:24]} {model.version[:12]} #{model.sha256[:8]}" if model else "-"
+
+
+def _role(role: str, language: str) -> str:
+    return f"({text(f'role.{role}', language)})" if role else ""
+
+
+def _at(entry: CrewEntry | None, now: Moment) -> str:
+    return local_time(entry.at_utc, now) if entry else ""
+
+
+def _patient(study: StudyView, language: str, now: Moment, *, hidden: bool) -> str:
+    confirmed = study.crew.get("identity")
+    birth = "" if hidden else formats.date_text(study.patient.get("birth_date"), language)
+    parts = [
+        display_name(study, language, hidden=hidden),
+        f"*{birth}" if birth else "",
+        "" if hidden else formats.clean(study.patient.get("id"), 20),
+        text("card.confirmed", language, at=_at(confirmed, now)) if confirmed else text("card.unconfirmed", language),
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _verdict(snapshot: Snapshot, study: StudyView, state: ScreenState, language: str) -> str:
+    parts = [verdict_words(state, language)]
+    result = study.result
+    if result and result.reasons:
+        parts.append(result.reasons[0].code)
+    if result and result.probabilities and state in RESULT_STATES:
+        name = "ischemic" if state is ScreenState.ISCHAEMIC else "hemorrhage"
+        parts.append(formats.percent(result.probabilities[name]))
+        facts = snapshot.models.get(result.model.sha256) if result.model else None
+        if facts is not None and name in facts.thresholds:
+            low, high = (formats.percent(value) for value in facts.thresholds[name])
+            parts.append(text("card.point", language, low=low, high=high))
+    return " · ".join(parts)
+
+
+def _series(study: StudyView, language: str) -> str:
+    patient, result = study.patient, study.result
+    thickness = patient.get("slice_thickness_mm")
+    parts = [
+        formats.clean(patient.get("series_number"), 8),
+        f"{thickness:g} mm" if isinstance(thickness, int | float) else "",
+        formats.clean(patient.get("kernel"), 12),
+        text("images", language, count=len(result.slices) if result else study.images),
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _crew(study: StudyView, language: str, now: Moment) -> str:
+    opinion = study.crew.get("opinion")
+    if opinion is None:
+        return text("card.no_opinion", language)
+    words = text(f"opinion.{opinion.body['opinion']}", language)
+    return f"{words} {_role(str(opinion.body.get('by') or ''), language)} {_at(opinion, now)}"
+
+
+def _reviewed(study: StudyView, language: str, now: Moment) -> str:
+    entry = study.crew.get("reviewed")
+    if entry is None:
+        return text("card.not_reviewed", language)
+    return f"{text('card.reviewed', language, at=_at(entry, now))} {_role(str(entry.body.get('by') or ''), language)}"
+
+
+def _notified(study: StudyView, language: str, now: Moment) -> str:
+    sent = study.crew.get("notify")
+    parts = [text("notify.sent", language, at=_at(sent, now))] if sent else [text("card.not_notified", language)]
+    return " · ".join(part for part in (*parts, answer_words(study, language, now)) if part)
+
+
+def answer_words(study: StudyView, language: str, now: Moment) -> str:
+    """Return who at the centre has answered and when: over the network, or to the crew; "" for nobody yet."""
+    if study.acknowledged is not None and study.result and study.acknowledged[0] == study.result.revision:
+        _, who, at_utc = study.acknowledged
+        return f"{text('notify.answered', language, at=local_time(at_utc, now))} {formats.clean(who, 24)}"
+    sent, answered = study.crew.get("notify"), study.crew.get("acknowledged")
+    if sent is not None and answered is not None and answered.id > sent.id:
+        return text("notify.answered", language, at=_at(answered, now))
+    return ""
+
+
+def _qr(study: StudyView, state: ScreenState, now: Moment) -> str:
+    """Return the card for machines: English words, one `key=value` a line, no name and no birth date (R83)."""
+    result, lkw, patient = study.result, lkw_of(study), study.patient
+    opinion = study.crew.get("opinion")
+    values = {
+        "v": "msu1",
+        "tag": case_tag(study, "en"),
+        "acc": formats.clean(patient.get("accession"), 16),
+        "study": study.study_uid[:64],
+        "lkw": ("unknown" if lkw.at is None else lkw.at.isoformat(timespec="minutes")) if lkw else "",
+        "scan": formats.clean(patient.get("acquired_at"), 14),
+        "ai": state.value,
+        "code": result.reasons[0].code if result and result.reasons else "",
+        "ph": f"{result.probabilities['hemorrhage']:.2f}" if result and result.probabilities else "",
+        "model": _model(result),
+        "rev": str(result.revision) if result else "",
+        "synthetic": "YES" if result and result.model and result.model.synthetic else "",
+        "id": "confirmed" if "identity" in study.crew else "UNCONFIRMED",
+        "crew": f"{opinion.body['opinion']} {opinion.body.get('by') or ''}" if opinion else "",
+        "images": "reviewed" if "reviewed" in study.crew else "not reviewed",
+        "at": now.local.isoformat(timespec="minutes"),
+        "note": "AI, not a diagnosis",
+    }
+    lines = "\n".join(f"{key}={value}" for key, value in values.items() if value)
+    return lines.encode("utf-8")[:QR_BYTES].decode("utf-8", "ignore")

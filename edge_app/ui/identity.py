@@ -1,0 +1,70 @@
+"""Who this is: name or case tag, confirmed or not, hidden or not, and who looks alike today (R58 to R61). No Qt."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from edge_app.ui import formats
+from edge_app.ui.snapshot import StudyView
+from edge_app.ui.strings import text
+
+__all__ = ["HIDDEN", "case_tag", "display_name", "similar_today"]
+
+HIDDEN = "• • •"
+"""What the privacy curtain leaves of an identity."""
+
+COLOURS = ("blue", "red", "yellow", "white", "black", "orange", "violet", "silver")
+MOST_EDITS = 2
+
+
+def case_tag(study: StudyView, language: str) -> str:
+    """Return the large tag of a patient without a name: colour, number and time, the same whenever it is asked for."""
+    digest = hashlib.sha256(study.study_uid.encode("utf-8", "surrogateescape")).digest()
+    colour = text(f"colour.{COLOURS[digest[0] % len(COLOURS)]}", language)
+    clock = str(study.patient.get("study_time") or "")
+    when = f" {clock[:2]}:{clock[2:4]}" if clock[:4].isascii() and clock[:4].isdigit() else ""
+    return f"{colour} {10 + digest[1] % 90}{when}"
+
+
+def display_name(study: StudyView, language: str, limit: int = 40, *, hidden: bool = False) -> str:
+    """Return the name to show: the patient's, or the case tag when the scanner sent none."""
+    if hidden:
+        return HIDDEN
+    raw = str(study.patient.get("name") or "")
+    name = formats.person_name(raw, limit)
+    if name and not raw.upper().startswith("EMERGENCY"):
+        return name
+    return text("name_unknown", language, tag=case_tag(study, language))
+
+
+def similar_today(study: StudyView | None, studies: Sequence[StudyView]) -> bool:
+    """Return whether another patient of the same day has nearly the same name or birth date (R60)."""
+    if study is None or not study.patient.get("name"):
+        return False
+    name, born = str(study.patient["name"]).upper(), str(study.patient.get("birth_date") or "")
+    for other in studies:
+        patient = other.patient
+        same_person = (patient.get("id"), patient.get("name")) == (study.patient.get("id"), study.patient.get("name"))
+        if other.study_uid == study.study_uid or same_person or not patient.get("name"):
+            continue
+        if patient.get("study_date") != study.patient.get("study_date"):
+            continue
+        its_born = str(patient.get("birth_date") or "")
+        if _edits(name, str(patient["name"]).upper()) <= MOST_EDITS:
+            return True
+        if born and its_born and _edits(born, its_born) <= MOST_EDITS:
+            return True
+    return False
+
+
+def _edits(first: str, second: str) -> int:
+    """Return the Levenshtein distance."""
+    if abs(len(first) - len(second)) > MOST_EDITS:
+        return MOST_EDITS + 1
+    row = list(range(len(second) + 1))
+    for i, letter in enumerate(first, start=1):
+        previous, row[0] = row[0], i
+        for j, other in enumerate(second, start=1):
+            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (letter != other))
+    return row[-1]
