@@ -4,7 +4,7 @@ VEHICLE := .venv/vehicle
 WORKSHOP := .venv/workshop
 PIP_OPTIONS := --quiet --disable-pip-version-check
 
-.PHONY: demo test check format unit system-packages demo-bundle clean
+.PHONY: demo test check format unit device system-packages demo-bundle clean
 
 demo: $(VEHICLE)/.installed
 	deploy/system-packages.sh screen
@@ -21,6 +21,10 @@ check: $(WORKSHOP)/.installed
 
 unit: $(WORKSHOP)/.installed
 	$(WORKSHOP)/bin/pytest
+
+# What needs an NVIDIA GPU, in the environment that runs on the device (deploy/new-device.md, step 6).
+device:
+	$(VEHICLE)/bin/python -m pytest tests/device
 
 format: $(WORKSHOP)/.installed
 	$(WORKSHOP)/bin/ruff check --fix-only .

@@ -75,7 +75,8 @@ def _bundle(settings: Settings) -> Finding:
         with load_models(settings.analysis) as models:
             identity = models.identity
             mark = " SYNTHETIC" if identity.synthetic else ""
-            return f"{identity.name} {identity.version}{mark}, {identity.sha256[:8]}, {models.backend_name}"
+            found = f"{identity.name} {identity.version}{mark}, {identity.sha256[:8]}, {models.backend_name}"
+            return "; ".join((found, *models.remarks))
 
     return _guard("Model bundle", look)
 

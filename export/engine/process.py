@@ -71,6 +71,9 @@ def run_build(
             _end(process)
             raise
         process.wait()
+    if cancelled():
+        # A small network may be done before it hears the word.
+        raise failure("cancelled", "the build was cancelled")
     if last.get("event") == "done":
         return BuildReport.model_validate(last["report"])
     if last.get("event") == "failed":
