@@ -41,7 +41,7 @@ __all__ = ["Networks", "main", "train_networks"]
 GOAL_ACCURACY = 0.95
 MAX_BYTES = 8 << 20
 
-NAME, VERSION = "msu-demo", "1.0.0"
+NAME, VERSION = "msu-demo", "1.1.0"
 SHRINK = 2
 """The demo network sees 2 mm pixels: enough for the lesions simulated, at a quarter of the cost."""
 
@@ -171,6 +171,7 @@ def _describe(networks: Networks, train: StudySet, validation: StudySet) -> Mani
             "validation_studies": class_counts(validation.study_labels()),
             "slices": class_counts(train.labels),
             "scanners": sorted({record.personality for record in train.records}),
+            "scanner_variation": "noise, kernel, slice thickness and field of view differ from study to study",
             "split": "seeds of training, validation and test are disjoint; test scanners are never trained on",
             "selection": "weights, temperature and thresholds on validation; the test split is opened once",
         },
@@ -202,10 +203,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="the bundle's folder, replaced")
     parser.add_argument("--work", type=Path, required=True, help="folder for studies, logs and weights; kept")
     parser.add_argument(
-        "--studies", type=int, nargs=3, default=(130, 40, 100), metavar=("TRAIN", "VALIDATION", "TEST"),
+        "--studies", type=int, nargs=3, default=(100, 32, 100), metavar=("TRAIN", "VALIDATION", "TEST"),
         help="studies per class of each split (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--image-epochs", type=int, default=10, help="(default: %(default)s)")
+    parser.add_argument("--image-epochs", type=int, default=7, help="(default: %(default)s)")
     parser.add_argument("--processes", type=int, default=2, help="cores to use (default: %(default)s)")
     return parser
 

@@ -31,7 +31,7 @@ from edge_app.series.headers import read_header
 from edge_app.series.measures import measure_slice
 from edge_app.series.pixels import decode_slice
 from edge_app.simulator.dicom import to_datasets
-from edge_app.simulator.scanner import PERSONALITIES, TRAINING_PERSONALITIES, UNSEEN_PERSONALITIES
+from edge_app.simulator.scanner import PERSONALITIES, TRAINING_PERSONALITIES, UNSEEN_PERSONALITIES, Personality
 from edge_app.simulator.study import Label, SyntheticStudy, make_study
 from training.shards import MASK_SIZE, PreparedStudy, StudyRecord, StudySet, shard_exists, write_shard
 
@@ -39,8 +39,11 @@ __all__ = ["PROFILE", "SEED_BASE", "Split", "StudyRequest", "make_split", "plan_
 
 Split = Literal["train", "validation", "test"]
 
-SEED_BASE: dict[Split, int] = {"train": 10_000_000, "validation": 20_000_000, "test": 30_000_000}
-"""First seed of each split; the splits cannot touch as long as none has ten million studies."""
+SEED_BASE: dict[Split, int] = {"train": 10_000_000, "validation": 20_000_000, "test": 40_000_000}
+"""First seed of each split; the splits cannot touch as long as none has ten million studies.
+
+The test seeds from 30,000,000 on were used up: errors seen there led to varied training scanners.
+"""
 
 PROFILE = "msu1"
 """The project's default preprocessing profile."""
@@ -48,6 +51,8 @@ PROFILE = "msu1"
 MAX_SLICES = 80
 SHARD_STUDIES = 6
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
+VARIATION_STREAM = 77
+"""Keeps the chance that varies a scanner apart from the simulator's own streams of the same seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +62,15 @@ class StudyRequest:
     seed: int
     label: Label
     personality: str
+    varied: bool = False
+    """Whether the scanner differs from its description, as two of one model do."""
 
 
 def plan_split(split: Split, per_class: int) -> list[StudyRequest]:
     """Return the studies of a split, classes in turn, scanner personalities evenly within each class.
+
+    In training and validation no two studies come from quite the same scanner: eight machines exactly as described
+    would teach the network these eight. The test's scanners are as described.
 
     Raises
     ------
@@ -74,7 +84,7 @@ def plan_split(split: Split, per_class: int) -> list[StudyRequest]:
     for number in range(per_class):
         for index, label in enumerate(CLASSES):
             seed = SEED_BASE[split] + number * len(CLASSES) + index
-            requests.append(StudyRequest(seed, label, scanners[number % len(scanners)].name))  # type: ignore[arg-type]
+            requests.append(StudyRequest(seed, label, scanners[number % len(scanners)].name, split != "test"))  # type: ignore[arg-type]
     return requests
 
 
@@ -114,6 +124,8 @@ def prepare_study(request: StudyRequest) -> PreparedStudy:
     compression is left out, which is lossless for every personality.
     """
     scanner = replace(PERSONALITIES[request.personality], transfer_syntax=EXPLICIT_LE)
+    if request.varied:
+        scanner = _vary(scanner, request.seed)
     study = make_study(request.seed, request.label, personality=scanner)
     datasets = to_datasets(study)
     headers = [read_header(dataset) for dataset in datasets]
@@ -128,6 +140,25 @@ def prepare_study(request: StudyRequest) -> PreparedStudy:
         _describe(study, request, sources, [stack.positions_mm[index] for index in chosen]),
         np.stack([np.rint(p.input * 255.0).astype(np.uint8) for p in prepared]),
         np.stack([_mask(study.lesion_mask[i], p) for i, p in zip(sources, prepared, strict=True)]),
+    )
+
+
+def _vary(scanner: Personality, seed: int) -> Personality:
+    """Return the scanner with another noise, kernel, slice thickness and field of view; the label plays no part."""
+    rng = np.random.default_rng([seed, VARIATION_STREAM])
+
+    def factor(low: float, high: float) -> float:
+        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+    return replace(
+        scanner,
+        noise_hu=scanner.noise_hu * factor(0.65, 1.5),
+        grain_mm=scanner.grain_mm * factor(0.75, 1.3),
+        ring=float(rng.uniform(0.3, 0.85)),
+        cupping_hu=float(rng.uniform(0.0, 3.0)),
+        hardening=scanner.hardening * factor(0.6, 1.3),
+        slice_mm=round(scanner.slice_mm * factor(0.75, 1.15), 2),
+        spacing_mm=round(scanner.spacing_mm * factor(0.98, 1.12), 4),
     )
 
 

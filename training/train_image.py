@@ -36,7 +36,7 @@ class ImageRecipe:
 
     seed: int = 2023
     epochs: int = 12
-    slices_per_epoch: int = 12288
+    slices_per_epoch: int = 9216
     batch: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.02

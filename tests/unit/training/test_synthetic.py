@@ -35,6 +35,13 @@ def test_every_class_has_the_same_scanners() -> None:
     assert per_class[0] == per_class[1] == per_class[2]
 
 
+def test_training_scanners_vary_whatever_the_label_and_test_scanners_are_as_described() -> None:
+    assert all(r.varied for split in SPLITS[:2] for r in plan_split(split, 3))
+    assert not any(r.varied for r in plan_split("test", 3))
+    varied = {synthetic._vary(TRAINING_PERSONALITIES[0], seed).noise_hu for seed in range(5)}
+    assert len(varied) == 5
+
+
 def test_more_studies_than_seeds_are_refused() -> None:
     with pytest.raises(TrainingError, match="too many"):
         plan_split("train", 4_000_000)
