@@ -70,7 +70,14 @@ class Orthanc:
 
     def raw(self, path: str) -> bytes:
         """Return the answer to a GET."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}")
+        return self._request("GET", path)
+
+    def delete(self, path: str) -> None:
+        """Take something away from it."""
+        self._request("DELETE", path)
+
+    def _request(self, method: str, path: str) -> bytes:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", method=method)
         request.add_header("Authorization", "Basic " + base64.b64encode(b"test:test").decode())
         with urllib.request.urlopen(request) as answer:
             content: bytes = answer.read()

@@ -92,12 +92,14 @@ def encoded(ds: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def add_ct_study(ledger: Ledger, study: int = 1, slices: int = 6, *, syntax: str = ExplicitVRLittleEndian) -> list[str]:
+def add_ct_study(
+    ledger: Ledger, study: int = 1, slices: int = 6, *, size: int = 64, syntax: str = ExplicitVRLittleEndian
+) -> list[str]:
     """Take a study in as the receiver does, with the worker's frames; returns its SOP Instance UIDs."""
     inbox = Inbox(ledger, min_free_bytes=0)
     uids = []
     for number in range(1, slices + 1):
-        ds = ct_slice(study, number, syntax=syntax)
+        ds = ct_slice(study, number, size=size, syntax=syntax)
         inbox.add_instance(
             encoded(ds),
             sop_uid=ds.SOPInstanceUID,

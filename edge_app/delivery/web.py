@@ -74,7 +74,8 @@ class WebLink:
         boundary = secrets.token_hex(16)
         body = b"".join(
             (
-                f"--{boundary}\r\nContent-Type: application/dicom; transfer-syntax={syntax}\r\n\r\n".encode(),
+                # Without "transfer-syntax": Orthanc passes over a part that has this parameter, and says 200.
+                f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode(),
                 content,
                 f"\r\n--{boundary}--\r\n".encode(),
             )
@@ -177,23 +178,42 @@ def _status(status: int, who: str) -> int:
 
 
 def _stow_status(status: int, answer: bytes, item: Item) -> int:
-    """Return the DIMSE status in a STOW answer (PS3.18 Table 10.5.3-1, Failed SOP Sequence (0008,1198))."""
-    if status in (202, 409):
-        try:
-            body = json.loads(answer)
-            for failed in body.get("00081198", {}).get("Value", []):
-                reason = failed.get("00081197", {}).get("Value", [_CANNOT])[0]
-                if failed.get("00081155", {}).get("Value", [""])[0] == item.sop_uid:
-                    return int(reason)
-        except (ValueError, AttributeError, TypeError, IndexError):
-            return _CANNOT
-        return 0x0000 if status == 202 else _CANNOT
+    """Return the DIMSE status in a STOW answer (PS3.18 Section I.2): who says 200 must also name the object.
+
+    Raises
+    ------
+    SendError
+        If the server takes no such objects.
+    NetworkError
+        If it is out of order.
+    """
     if status == 415:
         raise SendError(
             f"the destination takes no {item.sop_class_uid} in {item.transfer_syntax_uid}",
             remedy="Ask the destination's administrator to allow it.",
         )
-    return _status(status, "the destination")
+    if status not in (200, 202, 409):
+        return _status(status, "the destination")
+    try:
+        body = json.loads(answer)
+        failed = {_value(entry, "00081155"): _value(entry, "00081197") for entry in _values(body, "00081198")}
+        stored = {_value(entry, "00081155") for entry in _values(body, "00081199")}
+    except (ValueError, AttributeError, TypeError):
+        # Some servers answer in XML whatever they were asked for; what they hold is asked afterwards.
+        return 0x0000 if status == 200 else _CANNOT
+    if item.sop_uid in stored:
+        return 0x0000
+    reason = failed.get(item.sop_uid, _CANNOT)
+    return reason if isinstance(reason, int) else _CANNOT
+
+
+def _values(body: dict[str, Any], tag: str) -> list[Any]:
+    return list(body.get(tag, {}).get("Value", []))
+
+
+def _value(body: dict[str, Any], tag: str) -> Any:
+    values = _values(body, tag)
+    return values[0] if values else None
 
 
 def _authorisation(address: Address, settings: DeliverySettings) -> dict[str, str]:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
-from edge_app.core.config import Settings
-from edge_app.delivery.items import data_set_of, item_of_file
+from edge_app.delivery.items import data_set_of
 from edge_app.store import outbox
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
+from tests.delivering import all_sent, deliver, objects, originals, start
 from tests.peers import free_port, orthanc, storescp
 from tests.stored_studies import add_ct_study, study_result
 from tests.waiting import wait_until
@@ -30,45 +27,6 @@ pytestmark = pytest.mark.integration
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with Ledger(StorePaths(tmp_path / "store"), "test") as ledger:
         yield ledger
-
-
-def settings_file(ledger: Ledger, destination: str, **more: object) -> Path:
-    settings = Settings(data=ledger.paths.root).replaced(
-        delivery={"destination": destination, "retry_first_s": 0.2, "retry_longest_s": 0.5, **more}
-    )
-    path = ledger.paths.root / "deliver.toml"
-    path.write_text(settings.to_toml())
-    return path
-
-
-def start(ledger: Ledger, destination: str, **more: object) -> subprocess.Popen[bytes]:
-    config = settings_file(ledger, destination, **more)
-    return subprocess.Popen([sys.executable, "-m", "edge_app", "deliver", "--config", str(config)])
-
-
-@contextmanager
-def deliver(ledger: Ledger, destination: str, **more: object) -> Iterator[subprocess.Popen[bytes]]:
-    process = start(ledger, destination, **more)
-    try:
-        yield process
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
-    finally:
-        process.kill()
-        process.wait()
-
-
-def all_sent(ledger: Ledger) -> bool:
-    return not outbox.queued(ledger)
-
-
-def originals(ledger: Ledger) -> dict[str, bytes]:
-    return {row.sop_uid: data_set_of(ledger.paths.root / row.path) for row in ledger.instances()}
-
-
-def objects(ledger: Ledger) -> dict[str, bytes]:
-    files = (ledger.paths.root / "results").glob("*/r*/*.dcm")
-    return {item_of_file(path).sop_uid: data_set_of(path) for path in files}
 
 
 def received(folder: Path) -> dict[str, bytes]:
