@@ -38,7 +38,7 @@ _T = TypeVar("_T")
 EXPECTED = {"negative": "none_detected", "hemorrhage": "hemorrhage", "ischemic": "ischemic"}
 
 SEEDS: dict[Label, int] = {"negative": 20_001, "hemorrhage": 20_002, "ischemic": 20_003}
-"""Seeds of the three patients; training uses none of them (`training.demo_bundle`)."""
+"""Seeds of the three patients; training uses none of them (`training.synthetic`)."""
 
 PERSONALITY = "unseen_mobile32"
 
