@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import dcmread
+from pydicom.uid import BasicTextSRStorage
 
 from edge_app.core.errors import SendError
 from edge_app.store.paths import StorePaths
@@ -33,6 +34,11 @@ class Item:
     def is_document(self) -> bool:
         """Tell whether it is text for a web server instead of a DICOM object; then `sha256` is over the whole file."""
         return not self.sop_class_uid
+
+    @property
+    def is_message(self) -> bool:
+        """Tell whether it is what a result says in 4 KB: that waits for nothing."""
+        return self.is_document or self.sop_class_uid == BasicTextSRStorage
 
 
 def item_of_document(path: Path, identifier: str) -> Item:

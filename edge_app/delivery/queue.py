@@ -99,6 +99,7 @@ class DeliveryQueue:
         self._state = "idle"
         self._problem = ""
         self._sending = ""
+        self._urgent = False
 
     def detail(self) -> dict[str, object]:
         """Return what the heartbeat says: counts by kind and state, the link's state, and when it is tried again."""
@@ -125,19 +126,17 @@ class DeliveryQueue:
             return True
         missing = self._missing(row, items)
         if missing:
-            newest = max((waiting.id for waiting in outbox.queued(self._ledger)), default=row.id)
-
-            def go_on() -> bool:
-                return not self._stopped() and not self._is_overtaken(row, newest)
-
+            if row.kind == "result" and not missing[0].is_message:
+                outbox.note_message_sent(self._ledger, row, self._destination)
             self._sending = row.kind
             try:
-                with self._connect(missing, go_on) as link:
+                self._urgent = missing[0].is_message
+                with self._connect(missing, self._go_on) as link:
                     self._link = _Wait()
                     self._state, self._problem = "up", ""
-                    self._send_all(link, row, missing, go_on)
+                    self._send_all(link, row, missing)
             except NetworkError as error:
-                if go_on():
+                if self._go_on():
                     self._back_off(error)
                 return True
             finally:
@@ -146,12 +145,21 @@ class DeliveryQueue:
         self._settle(row, items)
         return True
 
-    def _is_overtaken(self, row: OutboxRow, newest: int) -> bool:
-        """Tell whether a result has come since: it does not wait for the images, nor for the one under way.
+    def _go_on(self) -> bool:
+        """Tell whether what is under way may go on: a new result does not wait for it, unless it is a message itself.
 
         At 64 kbit/s an image takes a minute. What was sent of it is lost; results are rare, and cannot wait.
         """
-        return row.kind == "images" and outbox.has_queued_result(self._ledger, after_id=newest)
+        return not self._stopped() and (self._urgent or not self._message_waits())
+
+    def _message_waits(self) -> bool:
+        """Tell whether a result's message is due; one that keeps breaking the connection is no longer waited for."""
+        now_s = self._clock()
+        for row_id in outbox.unsent_messages(self._ledger, self._destination):
+            wait = self._rows.get(row_id, _Wait())
+            if now_s >= wait.until_s and wait.broke < STRIKES:
+                return True
+        return False
 
     def _next(self) -> OutboxRow | None:
         now_s = self._clock()
@@ -176,22 +184,26 @@ class DeliveryQueue:
     def _missing(self, row: OutboxRow, items: Sequence[Item]) -> list[Item]:
         done = outbox.deliveries(self._ledger, row.study_uid, self._destination)
         missing = [item for item in items if item.sop_uid not in done or not self._is_over(done[item.sop_uid])]
-        return sorted(missing, key=lambda item: self._broke[item.sop_uid])
+        # What broke the connection goes last, but a message goes first until it has done so too often.
+        return sorted(missing, key=lambda item: self._broke[item.sop_uid] // (STRIKES if item.is_message else 1))
 
     def _is_over(self, delivery: DeliveryRow) -> bool:
         return delivery.state == "sent" or delivery.tries >= self._settings.refusals_max
 
-    def _send_all(self, link: Sender, row: OutboxRow, items: Sequence[Item], go_on: Callable[[], bool]) -> None:
+    def _send_all(self, link: Sender, row: OutboxRow, items: Sequence[Item]) -> None:
         for item in items:
-            if not go_on():
+            self._urgent = item.is_message
+            if not self._go_on():
                 return
             try:
                 self._send(link, row, item)
             except NetworkError:
-                if go_on():
+                if self._go_on():
                     self._broke[item.sop_uid] += 1
                     self._rows[row.id].broke += 1
                 raise
+            if item.is_message:
+                outbox.note_message_sent(self._ledger, row, self._destination)
 
     def _send(self, link: Sender, row: OutboxRow, item: Item) -> None:
         """Send one object and keep the answer."""

@@ -23,8 +23,8 @@ __all__ = [
     "count_by_state",
     "deliveries",
     "finish",
-    "has_queued_result",
     "note_attempt",
+    "note_message_sent",
     "note_refused",
     "note_sent",
     "queued",
@@ -32,6 +32,7 @@ __all__ = [
     "requeue_failed",
     "result_of",
     "settle_all",
+    "unsent_messages",
 ]
 
 IMAGES_WAIT_S = 180.0
@@ -83,7 +84,7 @@ def queued(ledger: Ledger) -> list[OutboxRow]:
 
 
 def queued_for(ledger: Ledger, destination: str) -> list[OutboxRow]:
-    """Return what a destination still waits for: results before images, what was tried least first.
+    """Return what a destination still waits for: results before images, messages first, what was tried least first.
 
     A row that kills the process each time it is touched thus falls behind all others instead of blocking them.
     """
@@ -92,16 +93,29 @@ def queued_for(ledger: Ledger, destination: str) -> list[OutboxRow]:
         "o.created_utc, COALESCE(d.problem, '') FROM outbox o "
         "LEFT JOIN dispatches d ON d.outbox_id = o.id AND d.destination = ? "
         "WHERE o.state = 'queued' AND COALESCE(d.state, 'queued') = 'queued' "
-        "ORDER BY o.kind = 'images', tried, o.id",
+        "ORDER BY o.kind = 'images', COALESCE(d.message_sent, 0), tried, o.id",
         destination,
     )
     return [OutboxRow(*row) for row in rows]
 
 
-def has_queued_result(ledger: Ledger, *, after_id: int) -> bool:
-    """Tell whether a result was queued after the outbox row `after_id`: it overtakes the images."""
-    rows = ledger.read("SELECT 1 FROM outbox WHERE state = 'queued' AND kind = 'result' AND id > ? LIMIT 1", after_id)
-    return bool(rows)
+def unsent_messages(ledger: Ledger, destination: str) -> list[int]:
+    """Return the outbox ids of results whose message a destination does not have yet: it overtakes all else."""
+    rows = ledger.read(
+        "SELECT o.id FROM outbox o LEFT JOIN dispatches d ON d.outbox_id = o.id AND d.destination = ? "
+        "WHERE o.state = 'queued' AND o.kind = 'result' AND COALESCE(d.state, 'queued') = 'queued' "
+        "AND COALESCE(d.message_sent, 0) = 0",
+        destination,
+    )
+    return [row[0] for row in rows]
+
+
+def note_message_sent(ledger: Ledger, row: OutboxRow, destination: str) -> None:
+    """Note that a result's message is there (or was refused): what follows it is less urgent."""
+    with ledger.transaction() as db:
+        db.execute(
+            "UPDATE dispatches SET message_sent = 1 WHERE outbox_id = ? AND destination = ?", (row.id, destination)
+        )
 
 
 def deliveries(ledger: Ledger, study_uid: str, destination: str) -> dict[str, DeliveryRow]:

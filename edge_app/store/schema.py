@@ -100,6 +100,7 @@ CREATE TABLE dispatches (           -- how far one destination is with an outbox
     outbox_id INTEGER NOT NULL, destination TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'queued',            -- queued | sent | failed
     tries INTEGER NOT NULL DEFAULT 0, updated_utc TEXT NOT NULL, problem TEXT NOT NULL DEFAULT '',
+    message_sent INTEGER NOT NULL DEFAULT 0,         -- 1: the 4 KB message of a result is there
     PRIMARY KEY (outbox_id, destination)
 ) STRICT;
 CREATE TABLE diversions (           -- where the run goes; the last row counts, see edge_app.store.diversion

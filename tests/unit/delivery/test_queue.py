@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydicom.uid import BasicTextSRStorage
 
 from edge_app.core.config import DeliverySettings
 from edge_app.core.errors import HeaderError, NetworkError, SendError
@@ -68,6 +69,8 @@ class Box:
         self.now_s = 0.0
         self.stopped = False
         self.bad_results: set[str] = set()
+        self.more_objects = 0
+        self.with_message = True
         self.settings = DeliverySettings(refusals_max=3)
         self.served = [CENTRE]
         self.start()
@@ -90,7 +93,9 @@ class Box:
         if row.study_uid in self.bad_results:
             raise HeaderError("bad", remedy="")
         (first, *_) = items_of_instances(self.ledger.instances(study_uid=row.study_uid), self.ledger.paths)
-        return [replace(first, sop_uid=f"{row.study_uid}.9.{row.revision}")]
+        message = replace(first, sop_uid=f"{row.study_uid}.9.{row.revision}", sop_class_uid=BasicTextSRStorage)
+        objects = [message] if self.with_message else []
+        return [*objects, *(replace(first, sop_uid=f"{message.sop_uid}.{n}") for n in range(1, self.more_objects + 1))]
 
     def add_study(self, study: int = 1, slices: int = 3) -> None:
         add_ct_study(self.ledger, study, slices)
@@ -154,6 +159,51 @@ def test_a_result_that_comes_meanwhile_cuts_the_image_under_way_and_overtakes(bo
     assert box.centre.received[:3] == [result(1), ct_uid(1, 1), result(2)]
     assert sorted(box.centre.received) == sorted([result(1), result(2), *images(1, 1, 2, 3), *images(2, 1, 2, 3)])
     assert box.queue.detail()["link"] == "idle"
+
+
+def test_messages_of_all_results_leave_before_anything_else(box: Box) -> None:
+    box.more_objects = 2
+    box.centre.away = True
+    box.add_study(1)
+    box.add_study(2)
+    box.add_study(3)
+    box.run()
+    box.centre.away = False
+    box.later()
+    assert sorted(box.centre.received[:3]) == [result(1), result(2), result(3)]
+    assert len(box.centre.received) == 3 * (3 + 3)
+    assert len(set(box.centre.received)) == 3 * (3 + 3)
+
+
+def test_a_result_without_a_message_goes_all_the_same(box: Box) -> None:
+    box.more_objects, box.with_message = 2, False
+    box.add_study(1)
+    box.add_study(2)
+    box.run()
+    assert len(box.centre.received) == 2 * (2 + 3)
+
+
+def test_a_message_that_broke_the_connection_once_is_still_sent_first(box: Box) -> None:
+    box.more_objects = 2
+    box.add_study(1)
+    box.centre.breaks_at = {result(1): 2}
+    for _ in range(4):
+        box.later()
+    assert box.centre.received[0] == result(1)
+    assert len(box.centre.received) == 3 + 3
+
+
+def test_a_message_is_not_cut_by_the_next_one(box: Box) -> None:
+    box.add_study(1)
+
+    def second_patient(item: Item) -> None:
+        if item.sop_uid == result(1):
+            box.centre.on_send = lambda item: None
+            box.add_study(2)
+
+    box.centre.on_send = second_patient
+    box.run()
+    assert box.centre.received[:2] == [result(1), result(2)]
 
 
 def test_a_new_revision_sends_its_result_but_no_image_twice(box: Box) -> None:
