@@ -2,13 +2,13 @@
 # Install what pip cannot bring (Debian and Ubuntu); does nothing when everything is there.
 #
 #   system-packages.sh screen   what Qt needs to draw, with a display or offscreen
-#   system-packages.sh test     that, and what the tests use: DICOM peers (dcmtk, Orthanc), a validator (dicom3tools),
-#                               a virtual display (xvfb), shellcheck
+#   system-packages.sh test     that, and what the tests use: DICOM peers (dcmtk, Orthanc), an HTJ2K encoder, a validator
+#                               (dicom3tools), a virtual display (xvfb), shellcheck
 set -eu
 
 screen="libegl1 libgl1 libglib2.0-0 libfontconfig1 libfreetype6 libdbus-1-3 libxkbcommon0 libxkbcommon-x11-0 libxcb-cursor0
 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0"
-test="dcmtk dicom3tools orthanc orthanc-dicomweb xvfb xauth shellcheck"
+test="dcmtk dicom3tools openjph-tools orthanc orthanc-dicomweb xvfb xauth shellcheck"
 
 case "${1:-}" in
 screen) packages="$screen" ;;
