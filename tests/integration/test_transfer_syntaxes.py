@@ -1,4 +1,4 @@
-"""[R12] Every CT transfer syntax, made by real encoders (dcmtk, OpenJPH, OpenJPEG), received and decoded to equal HU."""
+"""[R12] Each CT transfer syntax, made by real encoders (dcmtk, OpenJPH, OpenJPEG), received and decoded to equal HU."""
 
 from __future__ import annotations
 
