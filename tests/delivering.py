@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,14 +17,14 @@ from edge_app.store.ledger import Ledger
 __all__ = ["all_sent", "data_sets", "deliver", "objects", "originals", "start"]
 
 
-def start(ledger: Ledger, destination: str, **more: object) -> subprocess.Popen[bytes]:
-    """Start `msu deliver` with short pauses; `more` are keys of ``[delivery]``."""
+def start(ledger: Ledger, destination: str, *, prefix: Sequence[str] = (), **more: object) -> subprocess.Popen[bytes]:
+    """Start `msu deliver` with short pauses, `prefix` before its command; `more` are keys of ``[delivery]``."""
     settings = Settings(data=ledger.paths.root).replaced(
         delivery={"destination": destination, "retry_first_s": 0.2, "retry_longest_s": 0.5, **more}
     )
     config = ledger.paths.root / "deliver.toml"
     config.write_text(settings.to_toml())
-    return subprocess.Popen([sys.executable, "-m", "edge_app", "deliver", "--config", str(config)])
+    return subprocess.Popen([*prefix, sys.executable, "-m", "edge_app", "deliver", "--config", str(config)])
 
 
 @contextmanager

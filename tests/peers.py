@@ -19,7 +19,7 @@ import pytest
 
 from tests.waiting import wait_until
 
-__all__ = ["Orthanc", "free_port", "orthanc", "storescp"]
+__all__ = ["Orthanc", "free_port", "orthanc", "program", "storescp"]
 
 
 def free_port() -> int:
@@ -34,7 +34,8 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _program(*names: str) -> str:
+def program(*names: str) -> str:
+    """Return the first of these programs that is installed, or skip the test."""
     for name in names:
         found = name if Path(name).is_file() else shutil.which(name)
         if found:
@@ -45,9 +46,18 @@ def _program(*names: str) -> str:
 @contextmanager
 def storescp(folder: Path, port: int, *options: str) -> Iterator[Path]:
     """Run dcmtk's storescp (AE title CSC), which writes what it gets byte by byte into `folder`."""
-    program = _program("/usr/bin/storescp", "storescp")
+    executable = program("/usr/bin/storescp", "storescp")
     folder.mkdir(exist_ok=True)
-    command = [program, "--aetitle", "CSC", "--bit-preserving", "-od", str(folder), *(options or ("+xa",)), str(port)]
+    command = [
+        executable,
+        "--aetitle",
+        "CSC",
+        "--bit-preserving",
+        "-od",
+        str(folder),
+        *(options or ("+xa",)),
+        str(port),
+    ]
     process = subprocess.Popen(command, env={**os.environ, "TCP_NODELAY": "1"})
     try:
         wait_until(lambda: _listens(port), "storescp listens")
@@ -94,7 +104,7 @@ class Orthanc:
 @contextmanager
 def orthanc(folder: Path, **settings: object) -> Iterator[Orthanc]:
     """Run Orthanc with an empty database in `folder`."""
-    program = _program("/usr/sbin/Orthanc", "Orthanc")
+    executable = program("/usr/sbin/Orthanc", "Orthanc")
     folder.mkdir(exist_ok=True)
     peer = Orthanc(free_port(), free_port())
     config = {
@@ -110,7 +120,7 @@ def orthanc(folder: Path, **settings: object) -> Iterator[Orthanc]:
     }
     (folder / "orthanc.json").write_text(json.dumps(config))
     process = subprocess.Popen(
-        [program, str(folder / "orthanc.json")],
+        [executable, str(folder / "orthanc.json")],
         env={**os.environ, "TCP_NODELAY": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

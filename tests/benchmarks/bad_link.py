@@ -1,0 +1,210 @@
+"""How long the way out takes on bad links, and whether everything arrives: ``python -m tests.benchmarks.bad_link``.
+
+The real delivery process in one network namespace, dcmtk's storescp in another, a bad wire in between
+(`tests.bad_links`).
+Times count from the result's commit in the ledger to the file at the centre. ``--runs`` results are sent for the
+message's times, one after another; then one study with its images, with an outage in the middle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import dcmread
+
+from edge_app.delivery.items import data_set_of
+from edge_app.reports import message_uid
+from edge_app.simulator import make_study, write_study
+from edge_app.store.inbox import Inbox
+from edge_app.store.ledger import Ledger
+from edge_app.store.paths import StorePaths
+from tests.bad_links import CENTRE, BadLink, bad_link, why_not
+from tests.delivering import data_sets, objects, originals, start
+from tests.peers import program
+from tests.stored_studies import add_ct_study, ct_uid, study_result
+
+PORT = 11112
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A link; `outage_s` is how long it is gone while images are sent."""
+
+    kbit_s: int
+    round_trip_ms: int
+    loss_percent: float
+    outage_s: float = 0.0
+
+
+CASES = (
+    Case(2000, 200, 1, 60),
+    Case(512, 400, 2, 60),
+    Case(128, 800, 5, 60),
+    Case(64, 200, 5, 60),
+    Case(64, 800, 5, 60),
+)
+
+
+def main() -> int:
+    """Print the table; returns 1 if something did not arrive as it was."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=9, help="messages for each link")
+    parser.add_argument("--images", type=int, default=4, help="images of the study, 512 by 512")
+    parser.add_argument("--link", type=int, action="append", help="number of the link in the table, from 1")
+    arguments = parser.parse_args()
+    if reason := why_not():
+        sys.stderr.write(f"cannot be measured here: {reason}\n")
+        return 2
+    _say("| link | outage | message median | message longest | key slice | study | arrived |")
+    _say("|---|---|---|---|---|---|---|")
+    whole = True
+    for number, case in enumerate(CASES, 1):
+        if arguments.link and number not in arguments.link:
+            continue
+        times = measure_messages(case, arguments.runs)
+        key_s, study_s, arrived = measure_study(case, arguments.images)
+        whole &= arrived.startswith("all")
+        _say(
+            f"| {case.kbit_s} kbit/s, {case.round_trip_ms} ms, {case.loss_percent:g} % | {case.outage_s:g} s "
+            f"| {statistics.median(times):.1f} s | {max(times):.1f} s | {key_s:.0f} s | {study_s:.0f} s | {arrived} |"
+        )
+    return 0 if whole else 1
+
+
+def measure_messages(case: Case, runs: int) -> list[float]:
+    """Return how long each of some results' messages took, while the objects of the result before may be under way."""
+    times = []
+    with _laid(case) as (link, ledger, folder), _delivering(link, ledger):
+        add_ct_study(ledger)
+        for revision in range(1, runs + 1):
+            began_s = time.monotonic()
+            ledger.add_result(study_result(), last_instance_id=6)
+            times.append(_arrival_s(folder, message_uid(ct_uid(1), revision)) - began_s)
+    return times
+
+
+def measure_study(case: Case, images: int) -> tuple[float, float, str]:
+    """Return when the first key slice and everything was there, and what arrived; the link fails in between."""
+    with _laid(case) as (link, ledger, folder), tempfile.TemporaryDirectory() as made:
+        files = write_study(make_study(1, "hemorrhage"), Path(made))
+        middle = len(files) // 2
+        uids = _take_in(ledger, files[middle : middle + images])
+        study_uid = ledger.instances()[0].study_uid
+        began_s = time.monotonic()
+        result = study_result(study_uid=study_uid, slices=0, key_slices=(uids[images // 2],))
+        ledger.add_result(result, last_instance_id=images)
+        outage = threading.Timer(max(10.0, 200.0 / case.kbit_s), _fail, (link, case))
+        outage.start()
+        with _delivering(link, ledger):
+            key_s = _arrival_s(folder, uids[images // 2]) - began_s
+            everything = set(originals(ledger) | objects(ledger))
+            all_s = _wait(lambda: all(_has(folder, uid) for uid in everything)) - began_s
+            outage.join()
+        return key_s, all_s, _compare(ledger, folder)
+
+
+def _fail(link: BadLink, case: Case) -> None:
+    if case.outage_s:
+        link.shape(kbit_s=case.kbit_s, round_trip_ms=case.round_trip_ms, loss_percent=100)
+        threading.Event().wait(case.outage_s)
+        link.shape(kbit_s=case.kbit_s, round_trip_ms=case.round_trip_ms, loss_percent=case.loss_percent)
+
+
+def _compare(ledger: Ledger, folder: Path) -> str:
+    """Return what arrived: each object once, its bytes the same, or its grey levels where it was compressed."""
+    wanted = originals(ledger) | objects(ledger)
+    files = {path.name.split(".", 1)[1]: path for path in folder.iterdir()}
+    if set(files) != set(wanted):
+        return f"NOT ALL: {len(files)} of {len(wanted)}"
+    received = data_sets({uid: path.read_bytes() for uid, path in files.items()}, folder.parent)
+    same = [uid for uid in wanted if received[uid] == wanted[uid]]
+    paths = {row.sop_uid: ledger.paths.root / row.path for row in ledger.instances()}
+    equal = [
+        uid
+        for uid in set(wanted) - set(same)
+        if uid in paths and (dcmread(files[uid]).pixel_array == dcmread(paths[uid]).pixel_array).all()
+    ]
+    if len(same) + len(equal) != len(wanted):
+        return f"CHANGED: {len(wanted) - len(same) - len(equal)}"
+    return f"all, once: {len(same)} by bytes" + (f", {len(equal)} compressed, by pixels" if equal else "")
+
+
+def _take_in(ledger: Ledger, files: list[Path]) -> list[str]:
+    inbox = Inbox(ledger, min_free_bytes=0)
+    for path in files:
+        ds = dcmread(path, stop_before_pixels=True)
+        inbox.add_instance(
+            data_set_of(path),
+            sop_uid=str(ds.SOPInstanceUID),
+            sop_class_uid=str(ds.SOPClassUID),
+            transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID),
+            association_id="benchmark",
+            source_aet="SCANNER",
+        )
+    return [row.sop_uid for row in ledger.instances()]
+
+
+@contextmanager
+def _laid(case: Case) -> Iterator[tuple[BadLink, Ledger, Path]]:
+    with tempfile.TemporaryDirectory() as root, bad_link() as link:
+        folder = Path(root) / "centre"
+        folder.mkdir()
+        command = [*link.centre, program("/usr/bin/storescp"), "--aetitle", "CSC", "--bit-preserving", "+xa"]
+        centre = subprocess.Popen(
+            [*command, "-od", str(folder), "--fork", str(PORT)], env={**os.environ, "TCP_NODELAY": "1"}
+        )
+        link.shape(kbit_s=case.kbit_s, round_trip_ms=case.round_trip_ms, loss_percent=case.loss_percent)
+        try:
+            with Ledger(StorePaths(Path(root) / "store"), "benchmark") as ledger:
+                yield link, ledger, folder
+        finally:
+            centre.kill()
+            centre.wait()
+
+
+@contextmanager
+def _delivering(link: BadLink, ledger: Ledger) -> Iterator[None]:
+    process = start(
+        ledger, f"CSC@{CENTRE}:{PORT}", prefix=link.car, retry_first_s=2.0, retry_longest_s=10.0, stalled_timeout_s=30.0
+    )
+    try:
+        _wait(lambda: "deliver" in ledger.heartbeats())
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _has(folder: Path, uid: str) -> bool:
+    return any(path.name.endswith(f".{uid}") for path in folder.iterdir())
+
+
+def _arrival_s(folder: Path, uid: str) -> float:
+    return _wait(lambda: _has(folder, uid))
+
+
+def _wait(look: Callable[[], bool]) -> float:
+    pause = threading.Event()
+    while not look():
+        pause.wait(0.01)
+    return time.monotonic()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
