@@ -82,7 +82,7 @@ def _watch(ledger: Ledger, inbox: Inbox, receiver: Receiver, settings: Settings,
             )
         if not failed:
             try:
-                _make_room(ledger, inbox, settings.receiver.min_free_bytes)
+                _make_room(ledger, inbox, settings.receiver.min_free_bytes, settings.delivery.keep_days)
                 _beat(ledger, inbox, receiver, settings)
             except (OSError, sqlite3.Error) as error:
                 # A disk that is full to the last byte: no sign of life can be written, but the scanner still gets its
@@ -99,9 +99,11 @@ def _answers(receiver: Receiver) -> bool:
     return True
 
 
-def _make_room(ledger: Ledger, inbox: Inbox, min_free_bytes: int) -> None:
+def _make_room(ledger: Ledger, inbox: Inbox, min_free_bytes: int, keep_days: float) -> None:
     low_bytes, high_bytes = int(ROOM_LOW * min_free_bytes), int(ROOM_HIGH * min_free_bytes)
-    removed = make_room(ledger, low_bytes=low_bytes, high_bytes=high_bytes, free_bytes=inbox.free_bytes)
+    removed = make_room(
+        ledger, low_bytes=low_bytes, high_bytes=high_bytes, free_bytes=inbox.free_bytes, keep_days=keep_days
+    )
     if removed:
         _log.event(230, "delivered studies removed to make room", level=logging.WARNING, studies=len(removed))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from edge_app.core.clock import utc_iso, utc_now
 
-__all__ = ["append", "verify"]
+__all__ = ["append", "head", "verify"]
 
 _GENESIS = "0" * 64
 
@@ -41,3 +41,12 @@ def verify(db: sqlite3.Connection) -> int | None:
             return expected_seq
         expected_seq, previous = seq + 1, own_hash
     return None
+
+
+def head(db: sqlite3.Connection) -> tuple[int, str]:
+    """Return how many records there are, and the hash of the last one (which stands for all of them)."""
+    rows = db.execute(
+        "SELECT COUNT(*), COALESCE((SELECT hash FROM audit ORDER BY seq DESC LIMIT 1), ?) FROM audit", (_GENESIS,)
+    )
+    count, last = rows.fetchone()
+    return int(count), str(last)

@@ -181,17 +181,18 @@ def _put(
     problem: str,
     sop_class_uid: str = "",
 ) -> None:
+    now = utc_iso(utc_now())
     with ledger.transaction() as db:
         db.execute(
             "INSERT INTO deliveries (destination, sop_uid, study_uid, state, status, transfer_syntax_uid, sha256, "
-            "tries, at_utc, problem, sop_class_uid) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?) "
+            "tries, at_utc, problem, sop_class_uid, proved_utc) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?) "
             "ON CONFLICT (destination, sop_uid) DO UPDATE SET state = excluded.state, status = excluded.status, "
             "transfer_syntax_uid = excluded.transfer_syntax_uid, sha256 = excluded.sha256, tries = tries + 1, "
             "at_utc = excluded.at_utc, problem = excluded.problem, sop_class_uid = excluded.sop_class_uid, "
-            "proof = 'answered'",
+            "proof = 'answered', proved_utc = excluded.proved_utc",
             (
                 destination, sop_uid, study_uid, state, status, transfer_syntax_uid, sha256,
-                utc_iso(utc_now()), problem, sop_class_uid,
+                now, problem, sop_class_uid, now,
             ),
         )  # fmt: skip
 

@@ -63,11 +63,12 @@ def unproved(ledger: Ledger, destination: str) -> dict[str, dict[str, str]]:
 
 def note_proof(ledger: Ledger, destination: str, sop_uids: Collection[str], proof: str) -> None:
     """Keep a stronger proof for objects that were sent; a commitment is never weakened again."""
+    now = utc_iso(utc_now())
     with ledger.transaction() as db:
         db.executemany(
-            "UPDATE deliveries SET proof = ? WHERE destination = ? AND sop_uid = ? AND state = 'sent' "
+            "UPDATE deliveries SET proof = ?, proved_utc = ? WHERE destination = ? AND sop_uid = ? AND state = 'sent' "
             "AND proof != 'committed'",
-            [(proof, destination, uid) for uid in sop_uids],
+            [(proof, now, destination, uid) for uid in sop_uids],
         )
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 
+from edge_app.core.clock import utc_iso, utc_now
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import uid_hash
 
@@ -20,18 +22,21 @@ HAVING EXISTS (SELECT 1 FROM outbox o WHERE o.study_uid = i.study_uid)
    AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.study_uid = i.study_uid AND o.state != 'sent')
    AND MAX(i.id) <= (SELECT MAX(r.last_instance_id) FROM results r WHERE r.study_uid = i.study_uid)
    AND NOT EXISTS (SELECT 1 FROM conflicts c WHERE c.study_uid = i.study_uid)
+   AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.study_uid = i.study_uid AND d.proved_utc > ?)
 ORDER BY MAX(i.id)
 """
-"""Everything in the outbox was sent, no image came after the last result, and no other bytes are in question."""
+"""Everything in the outbox was sent, no image came after the last result, no other bytes are in question, and the
+last proof of delivery is older than the given time."""
 
 
-def delivered_studies(ledger: Ledger) -> list[str]:
-    """Return the studies that may be removed, oldest first."""
+def delivered_studies(ledger: Ledger, *, keep_days: float = 0.0) -> list[str]:
+    """Return the studies whose delivery was proved at least `keep_days` ago, oldest first."""
+    before = utc_iso(utc_now() - timedelta(days=keep_days))
     with ledger.transaction() as db:
-        return [row[0] for row in db.execute(_DELIVERED)]
+        return [row[0] for row in db.execute(_DELIVERED, (before,))]
 
 
-def remove_study(ledger: Ledger, study_uid: str) -> bool:
+def remove_study(ledger: Ledger, study_uid: str, *, keep_days: float = 0.0) -> bool:
     """Remove a delivered study's files and rows; returns whether it still was delivered.
 
     Looked at again under the ledger's write lock, so that a slice that comes in just now is either seen here or finds
@@ -43,7 +48,7 @@ def remove_study(ledger: Ledger, study_uid: str) -> bool:
         If a file cannot be removed; the rows stay.
     """
     with ledger.transaction() as db:
-        if study_uid not in delivered_studies(ledger):
+        if study_uid not in delivered_studies(ledger, keep_days=keep_days):
             return False
         for part in ("instances", "frames", "results"):
             folder = ledger.paths.root / part / uid_hash(study_uid)
@@ -55,7 +60,9 @@ def remove_study(ledger: Ledger, study_uid: str) -> bool:
     return True
 
 
-def make_room(ledger: Ledger, *, low_bytes: int, high_bytes: int, free_bytes: Callable[[], int]) -> list[str]:
+def make_room(
+    ledger: Ledger, *, low_bytes: int, high_bytes: int, free_bytes: Callable[[], int], keep_days: float = 0.0
+) -> list[str]:
     """Remove delivered studies if less than `low_bytes` are free, until `high_bytes` are.
 
     Returns
@@ -66,9 +73,9 @@ def make_room(ledger: Ledger, *, low_bytes: int, high_bytes: int, free_bytes: Ca
     removed: list[str] = []
     if free_bytes() >= low_bytes:
         return removed
-    for study_uid in delivered_studies(ledger):
+    for study_uid in delivered_studies(ledger, keep_days=keep_days):
         if free_bytes() >= high_bytes:
             break
-        if remove_study(ledger, study_uid):
+        if remove_study(ledger, study_uid, keep_days=keep_days):
             removed.append(study_uid)
     return removed

@@ -125,6 +125,7 @@ CREATE TABLE deliveries (           -- one row per object and destination: the p
     tries INTEGER NOT NULL, at_utc TEXT NOT NULL, problem TEXT NOT NULL DEFAULT '',
     sop_class_uid TEXT NOT NULL DEFAULT '',
     proof TEXT NOT NULL DEFAULT 'answered',  -- answered (Success) | found (asked for it) | committed
+    proved_utc TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (destination, sop_uid)
 ) STRICT;
 CREATE INDEX deliveries_by_study ON deliveries(study_uid);

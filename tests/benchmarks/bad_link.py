@@ -3,7 +3,7 @@
 The real delivery process in one network namespace, dcmtk's storescp in another, a bad wire in between
 (`tests.bad_links`).
 Times count from the result's commit in the ledger to the file at the centre. ``--runs`` results are sent for the
-message's times, one after another; then one study with its images, with an outage in the middle.
+message's times, one after another; then one study with its images, with an outage when the key slice is there.
 """
 
 from __future__ import annotations
@@ -104,10 +104,10 @@ def measure_study(case: Case, images: int) -> tuple[float, float, str]:
         began_s = time.monotonic()
         result = study_result(study_uid=study_uid, slices=0, key_slices=(uids[images // 2],))
         ledger.add_result(result, last_instance_id=images)
-        outage = threading.Timer(max(10.0, 200.0 / case.kbit_s), _fail, (link, case))
-        outage.start()
         with _delivering(link, ledger):
             key_s = _arrival_s(folder, uids[images // 2]) - began_s
+            outage = threading.Thread(target=_fail, args=(link, case))
+            outage.start()
             everything = set(originals(ledger) | objects(ledger))
             all_s = _wait(lambda: all(_has(folder, uid) for uid in everything)) - began_s
             outage.join()

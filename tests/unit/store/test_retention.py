@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from edge_app.core.clock import utc_iso, utc_now
 from edge_app.core.types import StudyResult, StudyStatus
-from edge_app.store import retention
+from edge_app.store import outbox, proofs, retention
 from edge_app.store.inbox import Inbox, Outcome
 from edge_app.store.ledger import Ledger
 from tests.instances import add, make_instance
@@ -65,3 +68,21 @@ def test_a_removed_study_may_come_again(three_delivered: Ledger, inbox: Inbox) -
     assert add(inbox, make_instance(study_uid="1.1")) is Outcome.STORED
     (row,) = three_delivered.instances(study_uid="1.1")
     assert (three_delivered.paths.root / row.path).is_file()
+
+
+@pytest.mark.requirement("R83")
+def test_a_study_stays_some_days_after_its_delivery_was_proved(three_delivered: Ledger) -> None:
+    for study_uid, days in (("1.1", 8), ("1.2", 6), ("1.3", 0)):
+        outbox.note_sent(
+            three_delivered, "CSC@centre:104", study_uid, f"{study_uid}.1", status=0, transfer_syntax_uid="", sha256=""
+        )
+        with three_delivered.transaction() as db:
+            proved = utc_iso(utc_now() - timedelta(days=days))
+            db.execute("UPDATE deliveries SET proved_utc = ? WHERE study_uid = ?", (proved, study_uid))
+    assert retention.delivered_studies(three_delivered, keep_days=7) == ["1.1"]
+    proofs.note_proof(three_delivered, "CSC@centre:104", ["1.1.1"], "committed")
+    assert retention.delivered_studies(three_delivered, keep_days=7) == []
+    assert not retention.remove_study(three_delivered, "1.1", keep_days=7)
+    assert retention.make_room(
+        three_delivered, low_bytes=10, high_bytes=20, free_bytes=lambda: 0, keep_days=5
+    ) == ["1.2"]  # fmt: skip
