@@ -29,6 +29,7 @@ NOT_AS_EXPECTED = 8
 
 WORKSHOP_COMMANDS = {
     "data": ("training.cli:data", "data sets: index, split, check, preprocess, synth (workshop)"),
+    "train": ("training.cli:train", "networks: image, features, patient, import, evaluate, search (workshop)"),
     "engine": ("export.cli:engine", "TensorRT engines: build, verify, bench, list, matrix"),
 }
 """Commands that live in packages the vehicle does not have: module and function, and what they are for."""
@@ -97,9 +98,18 @@ def _parser() -> argparse.ArgumentParser:
     analyse.add_argument("--bundle", type=Path, help="model bundle")
     analyse.add_argument("--json", action="store_true", help="print one JSON object")
 
-    cases = command("cases", _cases, "list the studies in a store, with their results")
+    cases = command("cases", _cases, "list the studies in a store, with their results; or export them")
+    cases.add_argument("action", nargs="?", choices=("list", "export"), default="list")
+    cases.add_argument("--deid", action="store_true", help="export without the patients (PS3.15 Annex E)")
+    cases.add_argument("--out", type=Path, metavar="DIR", help="export: a new folder")
     cases.add_argument("--data", type=Path, required=True, metavar="DIR")
     cases.add_argument("--json", action="store_true", help="print one JSON object")
+
+    outcomes = command("outcomes", _outcomes, "import what the hospital found, and report this vehicle's performance")
+    outcomes.add_argument("action", choices=("import", "report"))
+    outcomes.add_argument("csv", type=Path, nargs="?", metavar="CSV", help="import: study_uid, hemorrhage, ischemic")
+    outcomes.add_argument("--data", type=Path, required=True, metavar="DIR")
+    outcomes.add_argument("--json", action="store_true", help="print one JSON object")
 
     report = command("report", _report, "write all objects of a study's latest result as files")
     report.add_argument("study_uid", metavar="STUDY_UID")
@@ -252,8 +262,39 @@ def _cases(arguments: argparse.Namespace) -> int:
     from edge_app.console import print_studies
     from edge_app.store.cases import list_cases
 
+    if arguments.action == "export":
+        return _export_cases(arguments)
     with _open_ledger(arguments.data, "cases") as ledger:
         print_studies(list_cases(ledger), as_json=arguments.json)
+    return 0
+
+
+def _export_cases(arguments: argparse.Namespace) -> int:
+    if not (arguments.deid and arguments.out):
+        raise ConfigError(
+            "`msu cases export` needs --deid and --out DIR", remedy="Patients' names never leave by this command."
+        )
+    from edge_app.processes.export_cases import export_cases
+
+    with _open_ledger(arguments.data, "export") as ledger:
+        table = export_cases(ledger, arguments.out)
+    print(f"{len(table)} cases, {sum(int(str(row['images'])) for row in table)} images in {arguments.out}")
+    return 0
+
+
+def _outcomes(arguments: argparse.Namespace) -> int:
+    from edge_app.console import print_performance
+    from edge_app.processes.outcomes import local_performance
+    from edge_app.store.outcomes import import_outcomes
+
+    if (arguments.action == "import") != (arguments.csv is not None):
+        raise ConfigError("`msu outcomes import` needs a CSV file, `report` none", remedy="See `msu outcomes --help`.")
+    with _open_ledger(arguments.data, "outcomes") as ledger:
+        if arguments.csv:
+            taken, unknown = import_outcomes(ledger, arguments.csv)
+            print(f"{taken} outcomes taken in, {unknown} of studies that this store does not know")
+        else:
+            print_performance(local_performance(ledger), as_json=arguments.json)
     return 0
 
 

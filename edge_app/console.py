@@ -100,6 +100,36 @@ def delivery_words(study: dict[str, Any]) -> str:
     return "\n".join(said) or "-"
 
 
+def print_performance(report: dict[str, Any], *, as_json: bool) -> None:
+    """Print what `msu outcomes report` found."""
+    if as_json:
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+        return
+    table = Table(title="Haemorrhage, this vehicle's own studies; INDETERMINATE counts as detected", box=SIMPLE)
+    for heading in ("Scanner", "Studies", "No result", "Abstained", "Sensitivity", "Specificity", "Disagreements"):
+        table.add_column(heading, overflow="fold")
+    for group in report["groups"]:
+        counts = (str(group[key]) for key in ("studies", "no_result", "abstained"))
+        rates = (_rate_words(group[key]) for key in ("sensitivity", "specificity"))
+        table.add_row(group["scanner"], *counts, *rates, str(group["disagreements"]))
+    Console().print(table)
+    index = report["drift"]["index"]
+    drift = (
+        "too few studies to tell"
+        if index is None
+        else f"{index:.2f}{' LOOK INTO IT' if report['drift']['alert'] else ''}"
+    )
+    sys.stdout.write(f"Drift of scores, last {report['drift']['recent']} against before: {drift}\n")
+
+
+def _rate_words(rate: dict[str, Any]) -> str:
+    if rate["value"] is None:
+        return "-"
+    return (
+        f"{rate['hits']}/{rate['n']} = {100 * rate['value']:.0f} % ({100 * rate['low']:.0f}-{100 * rate['high']:.0f})"
+    )
+
+
 def print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
     """Print what `msu doctor` found."""
     if as_json:

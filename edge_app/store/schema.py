@@ -135,6 +135,10 @@ CREATE TABLE crew (                 -- what the crew entered on the screen; see 
     kind TEXT NOT NULL, body TEXT NOT NULL,  -- body: JSON
     at_utc TEXT NOT NULL
 ) STRICT;
+CREATE TABLE outcomes (             -- what the hospital found in the end; see edge_app.store.outcomes
+    study_uid TEXT PRIMARY KEY,
+    hemorrhage INTEGER NOT NULL, ischemic INTEGER, source TEXT NOT NULL, imported_utc TEXT NOT NULL
+) STRICT;
 CREATE TABLE audit (                -- append-only, hash-chained; see edge_app.store.audit
     seq INTEGER PRIMARY KEY,
     at_utc TEXT NOT NULL, process TEXT NOT NULL, event TEXT NOT NULL, body TEXT NOT NULL,

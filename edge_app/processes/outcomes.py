@@ -1,0 +1,63 @@
+"""`msu outcomes`: the hospital's answers in, figures of this vehicle's own performance out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+
+from edge_app.store.ledger import Ledger
+from edge_app.store.outcomes import all_outcomes
+from edge_app.triage.performance import DRIFT_ALERT, Case, performance, score_drift
+
+__all__ = ["local_performance"]
+
+RECENT = 50
+"""So many studies are "now" when the drift of scores is judged; those before them are "before"."""
+
+
+def local_performance(ledger: Ledger) -> dict[str, Any]:
+    """Return plain JSON types: figures of all studies and of each scanner, and how far the scores have drifted.
+
+    ``drift.index`` is the population stability index of the last 50 haemorrhage scores against those before, or None
+    while there are too few.
+    """
+    outcomes = all_outcomes(ledger)
+    cases = []
+    for study in reversed(ledger.studies()):
+        result = ledger.latest_result(study.study_uid)
+        if result is None:
+            continue
+        outcome = outcomes.get(study.study_uid)
+        cases.append(
+            Case(
+                scanner=_scanner(ledger, study.study_uid),
+                verdict=result.verdict,
+                score=result.probabilities["hemorrhage"] if result.probabilities else None,
+                truth=None if outcome is None else outcome.hemorrhage,
+            )
+        )
+    scores = [case.score for case in cases if case.score is not None]
+    index = score_drift(scores[:-RECENT], scores[-RECENT:])
+    return {
+        "groups": [asdict(group) for group in performance(cases)],
+        "drift": {"index": index, "alert": index is not None and index > DRIFT_ALERT, "recent": RECENT},
+    }
+
+
+def _scanner(ledger: Ledger, study_uid: str) -> str:
+    """Return manufacturer and model of the study's first readable image; they are not in the ledger."""
+    for row in ledger.instances(study_uid=study_uid):
+        try:
+            ds = dcmread(
+                ledger.paths.root / row.path,
+                stop_before_pixels=True,
+                specific_tags=["Manufacturer", "ManufacturerModelName"],
+            )
+        except (OSError, InvalidDicomError):
+            continue
+        words = (str(ds.get(key, "") or "").strip() for key in ("Manufacturer", "ManufacturerModelName"))
+        return " ".join(word for word in words if word) or "unknown"
+    return "unknown"

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from edge_app.cli import main
+from edge_app.core.types import Verdict
+from edge_app.store.ledger import Ledger
+from edge_app.store.paths import StorePaths
+from tests.stored_studies import add_ct_study, ct_uid, study_result
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    with Ledger(StorePaths(tmp_path / "store"), "test") as ledger:
+        for study, verdict in enumerate((Verdict.HEMORRHAGE, Verdict.NONE_DETECTED, Verdict.INDETERMINATE), 1):
+            add_ct_study(ledger, study, 2)
+            result = study_result(study, 2, verdict=verdict, quality=("typed by hand: Müster",))
+            ledger.add_result(result, last_instance_id=2 * study)
+    return tmp_path / "store"
+
+
+def import_csv(store: Path, text: str) -> int:
+    path = store.parent / "outcomes.csv"
+    path.write_text(text)
+    return main(["outcomes", "import", str(path), "--data", str(store)])
+
+
+def test_an_export_names_no_patient_and_holds_every_case(store: Path, tmp_path: Path) -> None:
+    import_csv(store, f"study_uid,hemorrhage,ischemic\n{ct_uid(1)},1,0\n")
+    out = tmp_path / "out"
+    assert main(["cases", "export", "--deid", "--data", str(store), "--out", str(out)]) == 0
+    with (out / "cases.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(row["verdict"] for row in rows) == ["hemorrhage", "indeterminate", "none_detected"]
+    assert [row["true_hemorrhage"] for row in rows if row["verdict"] == "hemorrhage"] == ["1"]
+    for row in rows:
+        images = [dcmread(path) for path in sorted((out / row["case"]).iterdir())]
+        assert {image.PatientID for image in images} == {row["case"]}
+        assert len({image.SeriesInstanceUID for image in images}) == 1
+    everything = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
+    for word in ("Müster", "PAT-", "19510402", *(ct_uid(n) for n in (1, 2, 3))):
+        assert word.encode() not in everything
+        assert word.encode("latin-1") not in everything
+
+
+def test_an_export_without_deid_or_into_a_full_folder_is_refused(store: Path, tmp_path: Path) -> None:
+    assert main(["cases", "export", "--data", str(store), "--out", str(tmp_path / "out")]) == 78
+    assert not (tmp_path / "out").exists()
+    assert main(["cases", "export", "--deid", "--data", str(store), "--out", str(store)]) == 4
+
+
+def test_outcomes_are_taken_in_once_each_and_judged(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = f"study_uid,hemorrhage\n{ct_uid(1)},1\n{ct_uid(2)},yes\n{ct_uid(3)},0\n1.2.3,0\n"
+    assert import_csv(store, text) == 0
+    assert import_csv(store, text) == 0
+    assert "3 outcomes taken in, 1 of studies that this store does not know" in capsys.readouterr().out
+    assert main(["outcomes", "report", "--data", str(store), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    everything, scanner = report["groups"]
+    assert scanner["scanner"] == "SYNTHETIC Testwerk SIM Test 1"
+    assert everything["abstained"] == 1
+    assert (everything["sensitivity"]["hits"], everything["sensitivity"]["n"]) == (1, 2)
+    assert (everything["specificity"]["hits"], everything["specificity"]["n"]) == (0, 1)
+    assert everything["disagreements"] == 1
+    assert report["drift"] == {"index": None, "alert": False, "recent": 50}
+    assert main(["outcomes", "report", "--data", str(store)]) == 0
+    assert "1/2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("study_uid,hemorrhage\n1.2,maybe\n", "line 2"),
+        ("study_uid,hemorrhage\n1.2,1\n,1\n", "line 3"),
+        ("a,b\n1,2\n", "line 2"),
+    ],
+)
+def test_a_bad_line_is_named_and_nothing_is_taken_in(
+    store: Path, text: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert import_csv(store, text) == 6
+    assert line in capsys.readouterr().err
