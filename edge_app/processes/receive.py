@@ -13,6 +13,7 @@ from edge_app.core.config import Settings
 from edge_app.core.errors import NetworkError, ProcessError
 from edge_app.core.logs import get_logger
 from edge_app.receiver.server import Receiver
+from edge_app.receiver.worklist import WorklistWatch
 from edge_app.store.inbox import Inbox
 from edge_app.store.ledger import Ledger
 from edge_app.store.lock import hold_alone
@@ -61,7 +62,7 @@ def run(settings: Settings, *, ready: Callable[[str, str, int], None] | None = N
         swept = sweep_orphans(ledger)
         _log.event(200, "store opened", removed=swept.removed, quarantined=swept.quarantined)
         inbox = Inbox(ledger, settings.receiver.min_free_bytes)
-        with Receiver(settings.receiver, inbox, ledger) as receiver:
+        with Receiver(settings.receiver, inbox, ledger) as receiver, WorklistWatch(settings.worklist, ledger):
             receiver.check_self()
             _beat(ledger, inbox, receiver, settings)
             if ready:

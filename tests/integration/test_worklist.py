@@ -1,0 +1,99 @@
+"""Modality Worklist (PS3.4 Annex K) against dcmtk's wlmscpfs: orders find their studies, and never hold anything up."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from edge_app.core.clock import utc_now
+from edge_app.core.config import WorklistSettings
+from edge_app.core.errors import NetworkError
+from edge_app.receiver.worklist import WorklistWatch, fetch_orders
+from edge_app.store.orders import match_of
+from tests.instances import STUDY_UID, make_dataset
+from tests.integration.conftest import dcmtk
+from tests.integration.receiving import associating, receiving, send
+from tests.peers import _listens, free_port
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.integration
+
+
+def _write_order(folder: Path, name: str, *, modality: str = "CT", **attributes: str) -> None:
+    order, step = Dataset(), Dataset()
+    order.SpecificCharacterSet = "ISO_IR 192"
+    order.AccessionNumber, order.PatientName, order.PatientID = f"A-{name}", "Müster^Erika", f"P-{name}"
+    order.PatientBirthDate, order.PatientSex, order.StudyInstanceUID = "19510402", "F", f"1.2.{len(name)}"
+    order.RequestedProcedureID, order.RequestedProcedureDescription = f"R-{name}", "CT head"
+    step.Modality, step.ScheduledStationAETitle = modality, "CT1"
+    step.ScheduledProcedureStepStartDate = f"{utc_now().astimezone():%Y%m%d}"
+    step.ScheduledProcedureStepStartTime, step.ScheduledProcedureStepID = "140200", f"S-{name}"
+    step.ScheduledPerformingPhysicianName, step.ScheduledProcedureStepDescription = "", "CT head"
+    order.ScheduledProcedureStepSequence = [step]
+    for keyword, value in attributes.items():
+        setattr(order, keyword, value)
+    order.file_meta = FileMetaDataset()
+    order.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    order.file_meta.MediaStorageSOPClassUID = "1.2.276.0.7230010.3.1.0.1"
+    order.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    order.save_as(folder / f"{name}.wl", enforce_file_format=True)
+
+
+@contextmanager
+def _worklist(folder: Path) -> Iterator[tuple[WorklistSettings, Path]]:
+    files = folder / "RIS"
+    files.mkdir(parents=True)
+    (files / "lockfile").touch()
+    port = free_port()
+    process = subprocess.Popen(
+        [dcmtk("wlmscpfs"), "--keep-char-set", "-dfp", str(folder), str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_until(lambda: _listens(port), "wlmscpfs listens")
+        yield WorklistSettings(peer=f"RIS@127.0.0.1:{port}", period_s=1.0), files
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_todays_orders_for_ct_are_read(tmp_path: Path) -> None:
+    with _worklist(tmp_path) as (settings, files):
+        _write_order(files, "one", StudyInstanceUID="1.2.840.5")
+        _write_order(files, "mr", modality="MR")
+        (order,) = fetch_orders(settings)
+    assert (order.accession_number, order.patient_id, order.study_uid) == ("A-one", "P-one", "1.2.840.5")
+    assert (order.patient_name, order.patient_birth_date, order.patient_sex) == ("Müster^Erika", "19510402", "F")
+    assert order.description == "CT head"
+    assert datetime.strptime(order.scheduled_at, "%Y%m%d%H%M%S").astimezone().date() == utc_now().astimezone().date()
+
+
+def test_a_study_that_was_received_finds_its_order(tmp_path: Path) -> None:
+    with _worklist(tmp_path / "ris") as (settings, files), receiving(tmp_path / "store") as running:
+        _write_order(files, "one", AccessionNumber="A-77", PatientID="4711")
+        with WorklistWatch(settings, running.ledger), associating(running.port) as association:
+            assert send(association, make_dataset(AccessionNumber="A-77", PatientID="4712")) == 0x0000
+            match = wait_until(lambda: match_of(running.ledger, STUDY_UID), "the order is found")
+    assert (match.how, match.order.patient_id) == ("accession", "4711")
+    assert "patient_id" in match.differs
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom leaves the socket to the GC
+def test_a_worklist_that_is_not_there_delays_nothing(tmp_path: Path) -> None:
+    settings = WorklistSettings(peer=f"RIS@127.0.0.1:{free_port()}")
+    with pytest.raises(NetworkError):
+        fetch_orders(settings)
+    with (
+        receiving(tmp_path) as running,
+        WorklistWatch(settings, running.ledger),
+        associating(running.port) as association,
+    ):
+        assert send(association, make_dataset()) == 0x0000
+        assert match_of(running.ledger, STUDY_UID) is None
