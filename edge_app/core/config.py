@@ -176,6 +176,8 @@ class DeliverySettings(_Section):
     """A report that has not come by then is not waited for: the destination is asked what it holds."""
     acknowledgement_poll_s: float = Field(10.0, gt=0)
     """How often a ``notify`` destination is asked whether somebody has seen the result."""
+    audit_server: str = Field("", pattern=r"^$|^[^@\s/]+:[0-9]{1,5}$")
+    """``HOST:PORT`` of the hospital's audit repository (syslog over TLS, usually port 6514); empty: none."""
     keep_days: float = Field(0.0, ge=0, le=3650)
     """Images are kept at least so many days after their delivery was proved."""
     calling_aet: str = Field("MSU1", min_length=1, max_length=16, pattern=r"^[\x20-\x5B\x5D-\x7E]+$")

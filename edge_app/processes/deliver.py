@@ -10,6 +10,7 @@ from edge_app.core.config import Settings
 from edge_app.core.errors import ProcessError, StoreError
 from edge_app.core.logs import get_logger
 from edge_app.delivery.address import Protocol, parse_address
+from edge_app.delivery.audit_export import AuditExporter
 from edge_app.delivery.items import Item, item_of_document, item_of_file
 from edge_app.delivery.proof import listen_for_reports
 from edge_app.delivery.runner import Runner
@@ -78,10 +79,12 @@ class _Loop:
         self._served: tuple[str, ...] = ()
         self._unknown = ""
         addresses = (settings.delivery.destination, *settings.delivery.alternatives, *settings.delivery.also)
-        secure = any(parse_address(text).tls for text in addresses if text)
+        secure = any(parse_address(text).tls for text in addresses if text) or bool(settings.delivery.audit_server)
         self._tls = client_context(settings.delivery) if secure else None
+        self._audit = AuditExporter(ledger, settings.delivery, self._tls)
 
     def run(self, ready: Callable[[], None] | None) -> None:
+        self._audit.start()
         self._follow()
         self._beat()
         if ready:
@@ -98,6 +101,7 @@ class _Loop:
         """Stop all destinations."""
         for runner in self._runners.values():
             runner.stop()
+        self._audit.stop()
 
     def _follow(self) -> None:
         """Serve the centre the crew chose, and those that are always served; hand over what is held when it changes."""
@@ -158,6 +162,10 @@ class _Loop:
                     f"delivery to {runner.address.text} ended: {runner.problem}",
                     remedy="It is started again by itself.",
                 ) from runner.problem
+        if self._audit.problem is not None:
+            raise ProcessError(
+                f"the export of the audit trail ended: {self._audit.problem}", remedy="It is started again by itself."
+            ) from self._audit.problem
         now_s = monotonic_s()
         stuck = any(now_s - runner.alive_s > STUCK_S for runner in self._runners.values())
         if now_s - self._beat_at_s >= BEAT_S and not stuck:

@@ -144,6 +144,9 @@ CREATE TABLE audit (                -- append-only, hash-chained; see edge_app.s
     at_utc TEXT NOT NULL, process TEXT NOT NULL, event TEXT NOT NULL, body TEXT NOT NULL,
     previous_hash TEXT NOT NULL, hash TEXT NOT NULL
 ) STRICT;
+CREATE TABLE audit_exports (        -- up to which record a server has the trail
+    server TEXT PRIMARY KEY, seq INTEGER NOT NULL
+) STRICT;
 CREATE TABLE heartbeats (           -- the last sign of life of each process
     process TEXT PRIMARY KEY,
     pid INTEGER NOT NULL, boot_id TEXT NOT NULL, at_s REAL NOT NULL, at_utc TEXT NOT NULL,
