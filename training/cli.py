@@ -1,4 +1,4 @@
-"""The workshop's commands, `msu data …`; `edge_app.cli` hands over to here when they are asked for.
+"""The workshop's commands, `msu data …` and `msu train …`; `edge_app.cli` hands over to here when they are asked for.
 
 Only the standard library is imported on the way in, so that ``--help`` is immediate and a missing package is named.
 Data go to files, a summary to stdout, progress to stderr.
@@ -15,16 +15,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_app.core.errors import ConfigError, TrainingError
+from training.train_cli import train_parser
 
 if TYPE_CHECKING:
     from training.data.parallel import Workers
     from training.data.records import IndexedStudy
     from training.data.split import Split
 
-__all__ = ["data"]
+__all__ = ["data", "train"]
 
 PACKAGES = ("pyarrow", "tqdm")
 """What `msu data` needs beyond the vehicle's packages."""
+
+TRAIN_PACKAGES = (
+    *PACKAGES,
+    "torch",
+    "torchvision",
+    "lightning_fabric",
+    "tensorboard",
+    "optuna",
+    "matplotlib",
+    "sklearn",
+)
+"""What `msu train` needs."""
 
 
 def data(argv: Sequence[str]) -> int:
@@ -37,11 +50,27 @@ def data(argv: Sequence[str]) -> int:
     MsuError
         If the data cannot be used; what was finished stays.
     """
-    arguments = _data_parser().parse_args(argv)
-    missing = [name for name in PACKAGES if find_spec(name) is None]
+    return _run("data", PACKAGES, _data_parser().parse_args(argv))
+
+
+def train(argv: Sequence[str]) -> int:
+    """Run one `msu train` command.
+
+    Raises
+    ------
+    ConfigError
+        If a workshop package is missing.
+    MsuError
+        If the training cannot go on; checkpoints stay.
+    """
+    return _run("train", TRAIN_PACKAGES, train_parser().parse_args(argv))
+
+
+def _run(command: str, packages: Sequence[str], arguments: argparse.Namespace) -> int:
+    missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise ConfigError(
-            f"`msu data` needs {', '.join(missing)}, which the vehicle does not have",
+            f"`msu {command}` needs {', '.join(missing)}, which the vehicle does not have",
             remedy="On a workshop machine: pip install .[train]",
         )
     run: Callable[[argparse.Namespace], int] = arguments.run

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -54,6 +55,15 @@ class BestWeights:
             return True
         self.rounds_since_best += 1
         return False
+
+    def content(self) -> dict[str, Any]:
+        """Return everything remembered, for a checkpoint."""
+        return {"loss": self.best_loss, "rounds": self.rounds_since_best, "state": self._state}
+
+    def recall(self, content: dict[str, Any]) -> None:
+        """Take up what `content` returned."""
+        self.best_loss, self.rounds_since_best = content["loss"], content["rounds"]
+        self._state = content["state"]
 
     def restore(self, model: nn.Module) -> None:
         """Put the best weights into the model; without a round so far it stays as it is."""

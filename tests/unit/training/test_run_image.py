@@ -1,0 +1,135 @@
+"""Image networks train on prepared slices, survive a kill without a trace, on any number of devices."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edge_app.core.errors import ConfigError, TrainingError
+from training.data.prepared import open_prepared
+from training.experiment import load_image_network
+from training.image_model import DEMO_ARCHITECTURE
+from training.recipes import SLICE_RECIPES, slice_recipe
+from training.run_image import CHECKPOINT
+from training.slice_batches import Augmentation, load_ahead, plan_steps, to_unit
+from training.targets import loss_sum, make_targets
+from training.weights import read_state_dict
+
+ROOT = Path(__file__).resolve().parents[3]
+ALONE = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def command(prepared: Path, out: Path, *extra: str) -> list[str]:
+    words = f"train image --data {prepared} --out {out} --weights random --accelerator cpu --batch 12 --epochs 2"
+    return ["-m", "edge_app", *words.split(), *extra]
+
+
+def run(words: list[str], launcher: tuple[str, ...] = ()) -> None:
+    subprocess.run([sys.executable, *launcher, *words], env=ALONE, cwd=ROOT, check=True, capture_output=True)
+
+
+def test_published_hyperparameters_are_the_default_recipe() -> None:
+    recipe = SLICE_RECIPES["seed2023"]
+    assert (recipe.optimiser, recipe.learning_rate, recipe.weight_decay) == ("adam", 1e-6, 1e-7)
+    assert (recipe.batch, recipe.epochs) == (32, 500)
+    with pytest.raises(ConfigError, match="learning_rate"):
+        slice_recipe("modern", learning_rate=-1.0)
+
+
+def test_no_source_teaches_what_it_does_not_label(prepared: Path) -> None:
+    data = open_prepared(prepared)["train"]
+    targets = make_targets(data, "findings")
+    sources = np.asarray([study.source for study in data.studies])[data.study_of_slice]
+    assert (targets.weight[sources == "rsna"] == [1, 0]).all()
+    assert (targets.weight[sources == "aisd"] == [0, 1]).all()
+    raw = torch.zeros(len(data), 2, requires_grad=True)
+    loss_sum(raw, torch.from_numpy(targets.values), torch.from_numpy(targets.weight)).backward()
+    assert (raw.grad.numpy()[sources == "rsna", 1] == 0).all()
+    assert (raw.grad.numpy()[sources == "aisd", 0] == 0).all()
+
+
+def test_a_slice_without_a_label_teaches_nothing(prepared: Path) -> None:
+    data = open_prepared(prepared)["train"]
+    labels = data.labels.copy()
+    labels[:2] = -1
+    for mode in ("softmax", "findings"):
+        targets = make_targets(replace(data, labels=labels), mode)
+        assert not np.isin([0, 1], targets.usable()).any()
+        assert len(targets.usable()) == len(data) - 2
+
+
+def test_an_empty_class_is_named(prepared: Path) -> None:
+    data = open_prepared(prepared)["train"]
+    with pytest.raises(TrainingError, match="no ischemic slice"):
+        make_targets(replace(data, labels=np.where(data.labels == 2, 0, data.labels)), "softmax")
+
+
+def test_balanced_weights_give_each_class_the_same_sum(prepared: Path) -> None:
+    data = open_prepared(prepared)["train"]
+    targets = make_targets(data, "softmax", balanced=True)
+    sums = [targets.weight[data.labels == index].sum() for index in range(3)]
+    assert np.allclose(sums, sums[0])
+
+
+def test_steps_and_changes_do_not_depend_on_the_number_of_devices(prepared: Path) -> None:
+    data = open_prepared(prepared)["train"]
+    targets = make_targets(data, "softmax")
+    plan = plan_steps(targets.usable(), 8, seed=1, epoch=3)
+    augment = Augmentation((40.0, 140.0, 2800.0), 1, torch.device("cpu"))
+    whole = next(iter(load_ahead(data, targets, plan[:1])))
+    changed = augment(to_unit(whole.images), whole.slices, 3)
+    for rank in (0, 1):
+        part = next(iter(load_ahead(data, targets, plan[:1], rank=rank, devices=2)))
+        assert torch.allclose(augment(to_unit(part.images), part.slices, 3), changed[rank::2], atol=1e-6)
+        assert part.total_weight == whole.total_weight
+    assert not torch.equal(changed, augment(to_unit(whole.images), whole.slices, 4))
+
+
+@pytest.mark.integration
+def test_a_killed_run_goes_on_to_the_same_weights_bit_by_bit(prepared: Path, tmp_path: Path) -> None:
+    modern = ("--arch", DEMO_ARCHITECTURE, "--recipe", "modern", "--labels", "findings", "--checkpoint-steps", "1")
+    run(command(prepared, tmp_path / "whole", *modern))
+    words = command(prepared, tmp_path / "killed", *modern)
+    process = subprocess.Popen([sys.executable, *words], env=ALONE, cwd=ROOT, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "killed" / CHECKPOINT).exists() and time.monotonic() < deadline:
+        assert process.poll() is None
+        threading.Event().wait(0.05)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "image.pt").exists()
+    run(words)
+    whole, again = (read_state_dict(tmp_path / name / "image.pt") for name in ("whole", "killed"))
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())
+    logs = [json.loads((tmp_path / name / "image.json").read_text())["log"] for name in ("whole", "killed")]
+    assert logs[0] == logs[1]
+    model, description = load_image_network(tmp_path / "killed")
+    assert model.labels == "findings" and description["architecture"] == DEMO_ARCHITECTURE
+    assert list((tmp_path / "killed" / "tensorboard").iterdir())
+    other = subprocess.run([sys.executable, *words, "--seed", "5"], env=ALONE, cwd=ROOT, capture_output=True, text=True)
+    assert other.returncode == 9 and "another recipe" in other.stderr
+
+
+@pytest.mark.integration
+def test_two_processes_give_the_same_result_as_one(prepared: Path, tmp_path: Path) -> None:
+    extra = ("--arch", "squeezenet1_1", "--recipe", "seed2023", "--learning-rate", "1e-4")
+    run(command(prepared, tmp_path / "one", *extra))
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    run(command(prepared, tmp_path / "two", *extra, "--devices", "2"), torchrun)
+    one, two = (json.loads((tmp_path / name / "image.json").read_text()) for name in ("one", "two"))
+    for alone, together in zip(one["log"], two["log"], strict=True):
+        assert together == pytest.approx(alone, rel=1e-4)
+    weights = [read_state_dict(tmp_path / name / "image.pt") for name in ("one", "two")]
+    for name, value in weights[0].items():
+        assert torch.allclose(value, weights[1][name], atol=5e-5)  # half a step of Adam
