@@ -4,7 +4,7 @@ VEHICLE := .venv/vehicle
 WORKSHOP := .venv/workshop
 PIP_OPTIONS := --quiet --disable-pip-version-check
 
-.PHONY: demo test check format unit device system-packages demo-bundle clean
+.PHONY: demo test check format unit screens device system-packages demo-bundle clean
 
 demo: $(VEHICLE)/.installed
 	deploy/system-packages.sh screen
@@ -25,6 +25,10 @@ unit: $(WORKSHOP)/.installed
 # What needs an NVIDIA GPU, in the environment that runs on the device (deploy/new-device.md, step 6).
 device:
 	$(VEHICLE)/bin/python -m pytest tests/device
+
+# Every screen on every panel, day and night, in every language; fails when a layout rule is broken (some minutes).
+screens: $(WORKSHOP)/.installed
+	$(WORKSHOP)/bin/python -m tests.ui.screens screens-out
 
 format: $(WORKSHOP)/.installed
 	$(WORKSHOP)/bin/ruff check --fix-only .

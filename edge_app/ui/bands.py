@@ -75,6 +75,7 @@ class BandRow(QWidget):
         self._panel = panel
         self.labels = [_BandLabel(self, panel) for _ in BandKind]
         self._bands: tuple[Band, ...] = ()
+        self._ink = "#000000"
 
     @property
     def rows(self) -> int:
@@ -88,21 +89,26 @@ class BandRow(QWidget):
             label.setVisible(number < len(bands))
             label.edge = theme.caution.edge
             label.set_ground(theme.caution.ground)
-            label.words.set_words(bands[number].text if number < len(bands) else "", theme.caution.ink)
+        self._ink = theme.caution.ink
         self.arrange()
 
     def arrange(self) -> None:
-        """Share the rows by the length of the words."""
+        """Share the rows by the length of the words; short words where the long ones do not fit."""
         gap = self._panel.px(1.0)
         height = (self.height() - gap * (self.rows - 1)) // self.rows
         for row in range(self.rows):
-            bands = self._bands[row * _A_ROW : (row + 1) * _A_ROW]
-            total = sum(len(band.text) + 10 for band in bands)
-            left = 0
-            for number, band in enumerate(bands, start=row * _A_ROW):
-                width = round((self.width() - gap * (len(bands) - 1)) * (len(band.text) + 10) / total)
-                self.labels[number].setGeometry(left, row * (height + gap), width, height)
-                left += width + gap
+            start = row * _A_ROW
+            bands, labels = self._bands[start : start + _A_ROW], self.labels[start : start + _A_ROW]
+            for texts in ([band.text for band in bands], [band.short for band in bands]):
+                total = sum(len(words) + 10 for words in texts)
+                left = 0
+                for words, label in zip(texts, labels, strict=False):
+                    width = round((self.width() - gap * (len(bands) - 1)) * (len(words) + 10) / total)
+                    label.setGeometry(left, row * (height + gap), width, height)
+                    label.words.set_words(words, self._ink)
+                    left += width + gap
+                if all(label.words.fits for label in labels[: len(bands)]):
+                    break
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Share the rows."""
@@ -110,33 +116,34 @@ class BandRow(QWidget):
 
 
 class InfoLines(Ground):
-    """Zone 7, left: series, model and quality in up to three lines; a note that found no room above comes first."""
+    """Zone 7, left: series, model and quality; a note that found no room above comes first."""
 
     def __init__(self, parent: QWidget, panel: Panel) -> None:
         super().__init__(parent, panel)
         least = panel.px(TextHeight.LEAST_MM)
-        self._note = FitText(self, cap_px=least, least_px=least, bold=True, wrap=True)
-        self._lines = [FitText(self, cap_px=least, least_px=least) for _ in range(3)]
-        self.texts = [self._note, *self._lines]
+        self._words = FitText(self, cap_px=least, least_px=least, wrap=True, at_top=True)
+        self.texts = [self._words]
+        self._lines: tuple[str, ...] = ()
+        self._ink = "#FFFFFF"
 
     def show_lines(self, note: str, lines: tuple[str, ...], theme: Theme) -> None:
-        """Show the note in two lines and one of the others, or the lines alone."""
+        """Show the lines that find room, the most important first."""
         self.set_ground(theme.ground)
-        self._note.set_words(note, theme.text)
-        room = lines[:1] if note else lines[:3]
-        for number, words in enumerate(self._lines):
-            words.set_words(room[number] if number < len(room) else "", theme.secondary)
+        self._lines = tuple(line for line in (note, *lines) if line)
+        self._ink = theme.text if note else theme.secondary
         self._arrange()
 
     def _arrange(self) -> None:
-        height = self.height() // 3
-        noted = 2 if self._note.words else 0
-        self._note.setGeometry(0, 0, self.width(), height * noted)
-        for number, words in enumerate(self._lines):
-            words.setGeometry(0, (number + noted) * height, self.width(), height)
+        self._words.setGeometry(0, 0, self.width(), self.height())
+        for count in range(len(self._lines), 0, -1):
+            self._words.set_words("\n".join(self._lines[:count]), self._ink)
+            if self._words.fits:
+                return
+        if not self._lines:
+            self._words.set_words("", self._ink)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Share the room."""
+        """Fill the room."""
         self._arrange()
 
 
@@ -157,8 +164,14 @@ class Footer(Ground):
         self.set_ground(theme.surface)
         self._ink = theme.text
         self.disclaimer.set_words(disclaimer, theme.text)
-        words = "  |  ".join(item.text if item.good else f"[! {item.text}]" for item in items)
-        self.status.set_words(words, theme.text)
+        shown = list(items)
+        while True:
+            words = "  |  ".join(item.text if item.good else f"[! {item.text}]" for item in shown)
+            self.status.set_words(words, theme.text)
+            good = [item for item in shown if item.good]
+            if self.status.fits or not good:
+                return
+            shown.remove(good[-1])  # what is well may go unsaid where there is no room
 
     def beat(self) -> None:
         """Turn the dot on or off: a frozen screen is one whose dot stands still."""

@@ -141,7 +141,10 @@ def _bands(
         or (result is None and bool(detail.get("fallback"))),
         BandKind.UNVALIDATED: result is not None and _speaks_of_ischaemia(result) and not ischaemia_validated,
     }
-    return tuple(Band(kind, text(kind.value, language)) for kind, true in holds.items() if true)
+    kinds = [kind for kind, true in holds.items() if true]
+    short = {BandKind.SYNTHETIC: text("synthetic_short", language)}
+    words = {kind: text(kind.value, language) for kind in kinds}
+    return tuple(Band(kind, words[kind], short.get(kind, words[kind])) for kind in kinds)
 
 
 def _speaks_of_ischaemia(result: StudyResult) -> bool:

@@ -85,7 +85,6 @@ class ResultPanel(QWidget):
             head.set_words(line, fill.ink)
         self._lead.set_words(texts.lead, fill.ink)
         self._coverage.set_words(texts.progress.text if texts.progress else "", fill.ink)
-        self._tag.set_words("   ".join(part for part in (texts.tag, texts.hint) if part), fill.ink)
         self.setAccessibleName(" ".join(texts.headline))
         self._arrange()
         self.update()
@@ -97,6 +96,7 @@ class ResultPanel(QWidget):
     def _arrange(self) -> None:
         """Place everything from the top; what is empty takes no room."""
         texts, mm = self._texts, self._panel.px_per_mm
+        self._tag.set_words("   ".join(part for part in (texts.tag, texts.hint) if part), self._fill.ink)
         edge = round(_FRAME_MM[self._look.pattern] * mm) + round(2.2 * mm)
         area = QRect(self.rect()).adjusted(edge, edge, -edge, -edge)
         gap = round(1.6 * mm)
@@ -134,13 +134,18 @@ class ResultPanel(QWidget):
         y = self._place_progress(area, y, gap)
         elsewhere = []
         score_height = self._line_height(self._panel.px(6.0), 1)
-        score = texts.score if y + score_height <= area.bottom() + 1 else ""
-        if score != texts.score:
-            elsewhere.append(texts.score)
-        self._score.set_words(score, self._fill.ink)
-        y = self._place(self._score, score, area.left(), y, area.width(), 1)
         tag_height = self._line_height(self._panel.px(TextHeight.BODY_MM), 1)
         tag_width = round(area.width() * (0.42 if texts.tag and texts.hint else 0.3)) if self._tag.words else 0
+        score_width = area.width() - (tag_width + gap if tag_width else 0)
+        self._score.set_words(texts.score, self._fill.ink)
+        self._score.resize(score_width, score_height)
+        score = texts.score if self._score.fits and y + score_height <= area.bottom() + 1 else ""
+        if score != texts.score:
+            elsewhere.append(texts.score)
+            self._score.set_words("", self._fill.ink)
+        if not score and y + tag_height > area.bottom() + 1:  # no room for the hint; a code is shown at any price
+            self._tag.set_words(texts.tag, self._fill.ink)
+        y = self._place(self._score, score, area.left(), y, score_width, 1)
         bottom = area.bottom() + 1
         # The code stands beside the score, or in the lower right corner.
         tag_top = y - tag_height - 1 if score else bottom - tag_height

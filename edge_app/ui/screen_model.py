@@ -56,6 +56,8 @@ class Band:
 
     kind: BandKind
     text: str
+    short: str
+    """Where the bands do not fit beside each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ class Clock:
 
     label: str
     value: str
+    optional: bool = False
+    """It may go where there is no room for all."""
 
 
 @dataclass(frozen=True, slots=True)

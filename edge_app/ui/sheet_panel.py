@@ -55,6 +55,12 @@ class SheetPanel(QWidget):
         """Return the actions that the sheet offers."""
         return tuple(self._buttons)
 
+    @property
+    def primary(self) -> tuple[str, ...]:
+        """Return the actions whose buttons are primary (R63)."""
+        rows = self._model.rows if self._model else ()
+        return tuple(button.action for row in rows for button in row if button is not None and button.primary)
+
     def button(self, action: str) -> TouchButton:
         """Return the button of an action."""
         return self._buttons[action]

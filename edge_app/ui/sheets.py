@@ -79,21 +79,24 @@ def _menu(c: _Case) -> _Sheet:
             c.button("full", "button.full"),
             c.button("zoom", "button.zoom"),
             c.button("preset:4", "button.narrow"),
+            c.button("open:lkw", "button.lkw") if c.has_study else None,
         ),
         (
-            c.button("open:lkw", "button.lkw") if c.has_study else None,
             role,
             c.button("curtain", "button.curtain", active=c.desk.curtain),
+            c.button("theme", "button.theme"),
+            c.button("language", "button.language"),
             c.button("open:new_case", "button.new_case") if c.has_study else None,
         ),
         (
-            c.button("theme", "button.theme"),
-            c.button("language", "button.language"),
             c.button("clean", "button.clean"),
             None if is_active(c.study if c.has_study else None, c.now) else c.button("lock", "button.lock"),
+            None,
+            None,
+            c.button("back", "button.back"),
         ),
     )
-    return (), (*rows, (None, None, None, c.button("back", "button.back"))), ""
+    return (), rows, ""
 
 
 def _about(c: _Case) -> _Sheet:
@@ -202,18 +205,13 @@ def _pin(c: _Case) -> _Sheet:
     def digits(some: str) -> tuple[SheetButton, ...]:
         return tuple(SheetButton(f"pin:{digit}", digit, primary=True) for digit in some)
 
-    lines = [_large("• " * len(c.desk.pin) or "–")]
-    lines.append(_body(c.text("pin.wrong") if c.desk.wrong_pin else c.text("pin.glass")))
+    lines = (_large("• " * len(c.desk.pin) or "–"), _body(c.text("pin.wrong" if c.desk.wrong_pin else "pin.glass")))
+    unlock = c.button("pin:unlock", "button.unlock", primary=True)
     rows: _Rows = (
-        digits("12345"),
-        digits("67890"),
-        (
-            c.button("pin:break_glass", "button.break_glass"),
-            c.button("pin:delete", "button.delete"),
-            c.button("pin:unlock", "button.unlock", primary=True),
-        ),
+        (*digits("12345"), c.button("pin:delete", "button.delete"), unlock),
+        (*digits("67890"), c.button("pin:break_glass", "button.break_glass"), c.button("back", "button.back")),
     )
-    return tuple(lines), rows, ""
+    return lines, rows, ""
 
 
 _SHEETS: dict[Sheet, Callable[[_Case], _Sheet]] = {

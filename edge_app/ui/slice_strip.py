@@ -28,6 +28,7 @@ class _Bars(QWidget):
         self.thresholds: tuple[float, ...] = ()
         self.theme = THEMES["night"]
         self._dragging = False
+        self.setAccessibleName("CT slices")
 
     def number_at(self, y: float) -> int:
         """Return the slice at a height: the head is at the top."""

@@ -30,6 +30,7 @@ STRINGS: dict[str, tuple[str, str]] = {
         "KI-Triagehilfe - keine Diagnose. Die Bilder müssen ärztlich befundet werden.",
     ),
     "not_diagnostic_display": ("not a diagnostic display", "kein Befundungsmonitor"),
+    "synthetic_short": ("SYNTHETIC MODEL", "SYNTHETISCH"),
     "synthetic": ("SYNTHETIC MODEL - NOT FOR PATIENTS", "SYNTHETISCH - NICHT FÜR PATIENTEN"),
     "unvalidated": ("UNVALIDATED", "NICHT VALIDIERT"),
     "previous": ("PREVIOUS CASE - not the current patient", "FRÜHERER FALL - nicht der aktuelle Patient"),
@@ -108,8 +109,8 @@ STRINGS: dict[str, tuple[str, str]] = {
     "note.disk_full": ("Free space, then resend from scanner.", "Platz schaffen, dann erneut senden."),
     "note.disk_low": ("Room for a few more cases. Call service.", "Platz für wenige Fälle. Service rufen."),
     "note.scanner_silent": (
-        "Images can still arrive. Check the scanner's network cable.",
-        "Empfang ist bereit. Netzwerkkabel des Scanners prüfen.",
+        "Images can still arrive. Check the network cable.",
+        "Empfang ist bereit. Netzwerkkabel prüfen.",
     ),
     "note.clock_bad": ("Images and AI work. Set the time.", "Bilder und KI arbeiten. Zeit stellen."),
     "note.degraded": ("Results take longer. Images arrive as usual.", "Ergebnisse dauern länger. Bilder wie gewohnt."),
@@ -134,7 +135,7 @@ STRINGS: dict[str, tuple[str, str]] = {
     "id": ("ID {id}", "ID {id}"),
     "accession": ("Acc {accession}", "Auftrag {accession}"),
     "clock.scan": ("SCAN", "SCAN"),
-    "clock.last_image": ("LAST IMAGE", "LETZTES BILD"),
+    "clock.last_image": ("IMAGE", "BILD"),
     "clock.result": ("RESULT", "ERGEBNIS"),
     # Viewer
     "no_images": ("no images yet", "noch keine Bilder"),
@@ -160,7 +161,7 @@ STRINGS: dict[str, tuple[str, str]] = {
     "footer.disk_low": ("DISK LOW", "DISK VOLL"),
     # Actions
     "action.cases": ("CASES", "FÄLLE"),
-    "action.current": ("CURRENT\nCASE", "AKTUEL-\nLER FALL"),
+    "action.current": ("CURRENT", "AKTUELL"),
     "action.close": ("CLOSE", "SCHLIESSEN"),
     "action.newer": ("NEWER", "NEUERE"),
     "action.older": ("OLDER", "ÄLTERE"),

@@ -93,10 +93,10 @@ class FitText(QWidget):
         at_top: bool = False,
     ) -> None:
         super().__init__(parent)
-        self._at_top = at_top
+        self.at_top = at_top
         self._widest = 1.0
         self._cap_px, self._least_px = cap_px, least_px
-        self._bold, self._wrap, self._align = bold, wrap, align
+        self.bold, self._wrap, self.align = bold, wrap, align
         self._words = ""
         self._colour = "#FFFFFF"
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
@@ -115,7 +115,7 @@ class FitText(QWidget):
             self.height(),
             self._cap_px,
             self._least_px,
-            bold=self._bold,
+            bold=self.bold,
             wrap=self._wrap,
             widest=self._widest,
         )
@@ -149,7 +149,7 @@ class FitText(QWidget):
             QRectF(self.rect()),
             self.layout_now,
             self._colour,
-            bold=self._bold,
-            align=self._align,
-            at_top=self._at_top,
+            bold=self.bold,
+            align=self.align,
+            at_top=self.at_top,
         )

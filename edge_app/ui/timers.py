@@ -50,18 +50,20 @@ def clocks(study: StudyView | None, language: str, now: Moment) -> tuple[Clock, 
             since = formats.elapsed((now.local - lkw.at).total_seconds())
             value = f"{lkw.at.astimezone(now.local.tzinfo):%H:%M} +{since}"
         shown.append(Clock(mark + text("clock.lkw", language), value))
+    # Once there is a result, its own clock says how fresh it is.
+    known = study.result is not None
     scan = formats.when(study.patient.get("acquired_at"))
     if scan is not None:
         since_s = (now.local.replace(tzinfo=None) - scan).total_seconds()
         # Another day's scan, or one from the future, is a time of day, not a running clock.
         value = f"+{formats.elapsed(since_s)}" if 0 <= since_s < _DAY_S else f"{scan:%H:%M}"
-        shown.append(Clock(mark + text("clock.scan", language), value))
+        shown.append(Clock(mark + text("clock.scan", language), value, optional=known))
     if study.last_image_s is not None:
         spent = formats.elapsed(now.monotonic_s - study.last_image_s)
-        shown.append(Clock(text("clock.last_image", language), f"+{spent}"))
+        shown.append(Clock(mark + text("clock.last_image", language), f"+{spent}", optional=known))
     if study.result_s is not None and study.result is not None:
         spent = formats.elapsed(now.monotonic_s - study.result_s)
-        shown.append(Clock(text("clock.result", language), f"+{spent}"))
+        shown.append(Clock(mark + text("clock.result", language), f"+{spent}"))
     return tuple(shown)
 
 

@@ -7,6 +7,7 @@ from PySide6.QtGui import QBrush, QColor, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from edge_app.ui.bands import Ground
+from edge_app.ui.fonts import advance
 from edge_app.ui.screen_model import Clock, PatientTexts, WindowBar
 from edge_app.ui.text import FitText
 from edge_app.ui.theme import Panel, TextHeight, Theme
@@ -83,6 +84,8 @@ class ClockBand(Ground):
         self.warning = FitText(self, cap_px=body, least_px=least, bold=True, align=Qt.AlignmentFlag.AlignRight)
         self.texts = [self.line, self.warning]
         self._window: WindowBar | None = None
+        self._clocks: tuple[Clock, ...] = ()
+        self._line_ink = "#FFFFFF"
         self._ink = "#FFFFFF"
         self._room = 0
 
@@ -92,13 +95,12 @@ class ClockBand(Ground):
         """Show the clocks in one line, and at its right end the window or a warning; `old` is a previous case."""
         self.set_ground(theme.previous.ground if old else theme.surface)
         self._ink = theme.previous.ink if old else theme.text
-        words = "   ".join(f"{clock.label} {clock.value}".strip() for clock in clocks)
-        self.line.set_words(words, theme.previous.ink if old else theme.secondary)
         at_end = "   ".join(part for part in (window.text if window else "", warning) if part)
         self.warning.set_words(at_end, self._ink)
         if (window, room) != (self._window, self._room):
             self._window, self._room = window, room
             self.update()
+        self._clocks, self._line_ink = clocks, theme.previous.ink if old else theme.secondary
         self._arrange()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -109,10 +111,16 @@ class ClockBand(Ground):
         margin = self.panel.px(2.0)
         whole = (self._room or self.width()) - 2 * margin
         height = self.height() - (self.panel.px(_WINDOW_MM) if self._window else 0)
-        letters = len(self.line.words) + 1.25 * len(self.warning.words)
-        line = round((whole - margin) * len(self.line.words) / letters) if self.warning.words else whole
-        self.line.setGeometry(margin, 0, line, height)
-        self.warning.setGeometry(2 * margin + line, 0, whole - margin - line, height)
+        end = advance(self.warning.words, bold=True)
+        for clocks in (self._clocks, tuple(clock for clock in self._clocks if not clock.optional)):
+            words = "   ".join(f"{clock.label} {clock.value}".strip() for clock in clocks)
+            self.line.set_words(words, self._line_ink)
+            need = advance(words, bold=False)
+            line = round((whole - margin) * need / (need + end)) if end else whole
+            self.line.setGeometry(margin, 0, line, height)
+            self.warning.setGeometry(2 * margin + line, 0, whole - margin - line, height)
+            if self.line.fits and self.warning.fits:
+                return
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the ground and the window's bar with its marks."""

@@ -143,10 +143,10 @@ class MainWindow(QWidget):
     @property
     def texts(self) -> list[FitText]:
         """Return all words that a person can see now (for the layout audit)."""
+        if self.clean.isVisible():
+            return [*self.clean.texts, *self.footer.texts]
         shown = [*self.patient.texts, *self.clocks.texts, *self.footer.texts]
         shown += [words for label in self.bands.labels if label.isVisible() for words in label.texts]
-        if self.clean.isVisible():
-            return [*shown, *self.clean.texts]
         if self.cases.isVisible():
             return [*shown, *self.info.texts, *self.cases.texts]
         if self.sheet.isVisible():

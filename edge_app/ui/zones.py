@@ -21,7 +21,7 @@ _MARGIN_MM = 2.0
 _TOP_MM = 20.0
 _ACTIONS_MM = 20.0
 _FOOTER_MM = 6.0
-_ACTIONS_SHARE = 0.72
+_ACTIONS_SHARE = 0.69
 _TOP_BUTTON_MM = 24.0
 
 
@@ -117,21 +117,21 @@ class FullZones:
         view_x = strip_x - margin - side
         left = view_x - 2 * margin
         band = panel.px(BANDS_MM)
-        presets_y = y + side - 3 * target - 2 * gap
+        presets_y = y + side - 2 * target - gap
         result_y = y + band + margin // 2
         return cls(
             bands=Rect(margin, y, left, band),
             result=Rect(margin, result_y, left, presets_y - margin - result_y),
-            presets=Rect(margin, presets_y, left, 3 * target + 2 * gap),
+            presets=Rect(margin, presets_y, left, 2 * target + gap),
             view=Rect(view_x, y, side, side),
-            strip=Rect(strip_x, y, target, side),
+            strip=Rect(strip_x, y + margin // 2 + 1, target, side - margin // 2 - 1),
         )
 
     def preset_places(self, panel: Panel) -> list[Rect]:
-        """Return two columns of three places for the windows, the heat map and the way back."""
+        """Return two rows of three places for the windows, the heat map and the way back."""
         target, gap = panel.px(TARGET_MM), panel.px(TARGET_GAP_MM)
-        rows = [Rect(self.presets.x, self.presets.y + n * (target + gap), self.presets.width, target) for n in range(3)]
-        return [place for row in rows for place in split_row(row, 2, gap)]
+        rows = [Rect(self.presets.x, self.presets.y + n * (target + gap), self.presets.width, target) for n in range(2)]
+        return [place for row in rows for place in split_row(row, 3, gap)]
 
 
 def split_row(row: Rect, count: int, gap: int) -> list[Rect]:

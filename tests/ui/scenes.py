@@ -331,12 +331,12 @@ def _history(ledger: Ledger) -> None:
     _analysing(ledger)
 
 
-def _crew(label: str, verdict: Verdict) -> Callable[[Ledger], None]:
+def _crew(label: str, verdict: Verdict, since_min: int = 64) -> Callable[[Ledger], None]:
     """Leave a case in which the crew has done everything."""
 
     def build(ledger: Ledger) -> None:
         scene = Scene(ledger, label).receive().conclude(verdict)
-        at = (NOW - timedelta(minutes=64)).isoformat()
+        at = (NOW - timedelta(minutes=since_min)).isoformat()
         for kind, body in (
             ("identity", {"by": "nurse"}),
             ("lkw", {"at": at, "unknown": False, "by": "nurse"}),
@@ -421,6 +421,8 @@ STATES: dict[str, Setup] = {
 
 SHEETS: dict[str, Setup] = {
     "crew_done": Setup(_crew("hemorrhage", Verdict.HEMORRHAGE), {"link": "up"}),
+    "window_ends": Setup(_crew("hemorrhage", Verdict.HEMORRHAGE, 250)),
+    "window_passed": Setup(_crew("negative", Verdict.NONE_DETECTED, 300)),
     "all_bands": Setup(_all_bands, development_key=True),
     "nameless": Setup(_nameless),
     "curtain": Setup(_HAEMORRHAGE, taps=("curtain",)),

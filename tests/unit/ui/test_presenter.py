@@ -62,7 +62,7 @@ def test_clocks_run_from_scan_last_image_and_result() -> None:
     assert [(clock.label, clock.value) for clock in clocks] == [
         ("", "14:09:31"),
         ("SCAN", "+07:12"),
-        ("LAST IMAGE", "+00:01"),
+        ("IMAGE", "+00:01"),
         ("RESULT", "+00:18"),
     ]
 
@@ -239,7 +239,7 @@ def test_a_previous_case_is_marked_and_the_list_says_which_is_current() -> None:
     model = show(snapshot(study(), old), shown_uid="0.9")
     assert model.state is ScreenState.NO_AI_RESULT
     assert model.patient.previous == "PREVIOUS CASE - not the current patient"
-    assert model.actions[3].label == "CURRENT\nCASE"
+    assert model.actions[3].label == "CURRENT"
     assert [(row.status, row.current) for row in model.cases] == [("RECEIVING", True), ("NO AI RESULT  Q-07", False)]
     assert show(snapshot(study(), old)).patient.previous == ""
 
