@@ -13,8 +13,9 @@ from edge_app.core.config import Settings
 from edge_app.delivery.items import data_set_of, item_of_file
 from edge_app.store import outbox
 from edge_app.store.ledger import Ledger
+from edge_app.store.paths import StorePaths
 
-__all__ = ["all_sent", "data_sets", "deliver", "objects", "originals", "start"]
+__all__ = ["CENTRE_PORT", "all_sent", "centre", "data_sets", "deliver", "objects", "originals", "start"]
 
 
 def start(ledger: Ledger, destination: str, *, prefix: Sequence[str] = (), **more: object) -> subprocess.Popen[bytes]:
@@ -38,6 +39,35 @@ def deliver(ledger: Ledger, destination: str, **more: object) -> Iterator[subpro
     finally:
         process.kill()
         process.wait()
+
+
+CENTRE_PORT = 11112
+
+
+@contextmanager
+def centre(folder: Path, *, prefix: Sequence[str] = (), peer: str = "MSU1@127.0.0.1") -> Iterator[Ledger]:
+    """Run `msu receive` as the centre (AE title CSC, `CENTRE_PORT`), and yield its ledger.
+
+    dcmtk's storescp will not do where links break: what is left of a broken transfer takes away the file of the
+    transfer that came after it.
+    """
+    settings = Settings(data=folder).replaced(
+        receiver={"aet": "CSC", "host": "0.0.0.0", "port": CENTRE_PORT, "access": "listed", "peers": [peer],
+                  "min_free_bytes": 0}
+    )  # fmt: skip
+    with Ledger(StorePaths(folder), "test") as ledger:
+        config = folder / "receive.toml"
+        config.write_text(settings.to_toml())
+        command = [*prefix, sys.executable, "-m", "edge_app", "receive", "--config", str(config)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("READY ")
+            yield ledger
+        finally:
+            process.terminate()
+            process.wait()
+            process.stdout.close()
 
 
 def all_sent(ledger: Ledger) -> bool:

@@ -1,22 +1,21 @@
 """How long the way out takes on bad links, and whether everything arrives: ``python -m tests.benchmarks.bad_link``.
 
-The real delivery process in one network namespace, dcmtk's storescp in another, a bad wire in between
+The real delivery process in one network namespace, the real receiver as the centre in another, a bad wire in between
 (`tests.bad_links`).
-Times count from the result's commit in the ledger to the file at the centre. ``--runs`` results are sent for the
+Times count from the result's commit in the one ledger to the object's in the other. ``--runs`` results are sent for the
 message's times, one after another; then one study with its images, with an outage when the key slice is there.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import hashlib
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,15 +25,15 @@ from pydicom import dcmread
 from edge_app.delivery.items import data_set_of
 from edge_app.reports import message_uid
 from edge_app.simulator import make_study, write_study
+from edge_app.store import outbox
 from edge_app.store.inbox import Inbox
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
-from tests.bad_links import CENTRE, BadLink, bad_link, why_not
-from tests.delivering import data_sets, objects, originals, start
-from tests.peers import program
+from tests.bad_links import CAR, CENTRE, BadLink, bad_link, why_not
+from tests.delivering import CENTRE_PORT, centre, objects, originals, start
 from tests.stored_studies import add_ct_study, ct_uid, study_result
 
-PORT = 11112
+DESTINATION = f"CSC@{CENTRE}:{CENTRE_PORT}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,33 +84,34 @@ def main() -> int:
 def measure_messages(case: Case, runs: int) -> list[float]:
     """Return how long each of some results' messages took, while the objects of the result before may be under way."""
     times = []
-    with _laid(case) as (link, ledger, folder), _delivering(link, ledger):
+    with _laid(case) as (link, ledger, there), _delivering(link, ledger):
         add_ct_study(ledger)
         for revision in range(1, runs + 1):
             began_s = time.monotonic()
             ledger.add_result(study_result(), last_instance_id=6)
-            times.append(_arrival_s(folder, message_uid(ct_uid(1), revision)) - began_s)
+            times.append(_arrival_s(there, message_uid(ct_uid(1), revision)) - began_s)
     return times
 
 
 def measure_study(case: Case, images: int) -> tuple[float, float, str]:
     """Return when the first key slice and everything was there, and what arrived; the link fails in between."""
-    with _laid(case) as (link, ledger, folder), tempfile.TemporaryDirectory() as made:
+    with _laid(case) as (link, ledger, there), tempfile.TemporaryDirectory() as made:
         files = write_study(make_study(1, "hemorrhage"), Path(made))
         middle = len(files) // 2
         uids = _take_in(ledger, files[middle : middle + images])
-        study_uid = ledger.instances()[0].study_uid
+        study_uid, key_uid = ledger.instances()[0].study_uid, uids[images // 2]
         began_s = time.monotonic()
-        result = study_result(study_uid=study_uid, slices=0, key_slices=(uids[images // 2],))
-        ledger.add_result(result, last_instance_id=images)
+        ledger.add_result(study_result(study_uid=study_uid, slices=0, key_slices=(key_uid,)), last_instance_id=images)
         with _delivering(link, ledger):
-            key_s = _arrival_s(folder, uids[images // 2]) - began_s
-            outage = threading.Thread(target=_fail, args=(link, case))
-            outage.start()
-            everything = set(originals(ledger) | objects(ledger))
-            all_s = _wait(lambda: all(_has(folder, uid) for uid in everything)) - began_s
-            outage.join()
-        return key_s, all_s, _compare(ledger, folder)
+            key_s = _arrival_s(there, key_uid) - began_s
+            _fail(link, case)
+            wanted = set(originals(ledger) | objects(ledger))
+            all_s = max(_arrival_s(there, uid) for uid in wanted) - began_s
+            proofs = set()
+            while proofs != {"committed"}:
+                threading.Event().wait(0.1)
+                proofs = {row.proof for row in outbox.deliveries(ledger, study_uid, DESTINATION).values()}
+        return key_s, all_s, _compare(ledger, there)
 
 
 def _fail(link: BadLink, case: Case) -> None:
@@ -121,22 +121,23 @@ def _fail(link: BadLink, case: Case) -> None:
         link.shape(kbit_s=case.kbit_s, round_trip_ms=case.round_trip_ms, loss_percent=case.loss_percent)
 
 
-def _compare(ledger: Ledger, folder: Path) -> str:
+def _compare(ledger: Ledger, there: Ledger) -> str:
     """Return what arrived: each object once, its bytes the same, or its grey levels where it was compressed."""
-    wanted = originals(ledger) | objects(ledger)
-    files = {path.name.split(".", 1)[1]: path for path in folder.iterdir()}
-    if set(files) != set(wanted):
-        return f"NOT ALL: {len(files)} of {len(wanted)}"
-    received = data_sets({uid: path.read_bytes() for uid, path in files.items()}, folder.parent)
-    same = [uid for uid in wanted if received[uid] == wanted[uid]]
+    sent = {uid: hashlib.sha256(content).hexdigest() for uid, content in (originals(ledger) | objects(ledger)).items()}
+    held = {row.sop_uid: row for row in there.instances()}
+    doubtful = [uid for uid in sent if there.conflicts(held[uid].study_uid)] if held else []
+    if set(held) != set(sent) or doubtful:
+        return f"NOT ALL: {len(held)} of {len(sent)}, {len(doubtful)} in doubt"
+    same = [uid for uid in sent if held[uid].sha256 == sent[uid]]
     paths = {row.sop_uid: ledger.paths.root / row.path for row in ledger.instances()}
     equal = [
         uid
-        for uid in set(wanted) - set(same)
-        if uid in paths and (dcmread(files[uid]).pixel_array == dcmread(paths[uid]).pixel_array).all()
+        for uid in set(sent) - set(same)
+        if uid in paths
+        and (dcmread(there.paths.root / held[uid].path).pixel_array == dcmread(paths[uid]).pixel_array).all()
     ]
-    if len(same) + len(equal) != len(wanted):
-        return f"CHANGED: {len(wanted) - len(same) - len(equal)}"
+    if len(same) + len(equal) != len(sent):
+        return f"CHANGED: {len(sent) - len(same) - len(equal)}"
     return f"all, once: {len(same)} by bytes" + (f", {len(equal)} compressed, by pixels" if equal else "")
 
 
@@ -156,49 +157,37 @@ def _take_in(ledger: Ledger, files: list[Path]) -> list[str]:
 
 
 @contextmanager
-def _laid(case: Case) -> Iterator[tuple[BadLink, Ledger, Path]]:
-    with tempfile.TemporaryDirectory() as root, bad_link() as link:
-        folder = Path(root) / "centre"
-        folder.mkdir()
-        command = [*link.centre, program("/usr/bin/storescp"), "--aetitle", "CSC", "--bit-preserving", "+xa"]
-        centre = subprocess.Popen(
-            [*command, "-od", str(folder), "--fork", str(PORT)], env={**os.environ, "TCP_NODELAY": "1"}
-        )
+def _laid(case: Case) -> Iterator[tuple[BadLink, Ledger, Ledger]]:
+    """Lay the wire with both ends; yields the ledgers of the vehicle and of the centre."""
+    with (
+        tempfile.TemporaryDirectory() as root,
+        bad_link() as link,
+        centre(Path(root) / "centre", prefix=link.centre, peer=f"MSU1@{CAR}") as there,
+        Ledger(StorePaths(Path(root) / "store"), "benchmark") as ledger,
+    ):
         link.shape(kbit_s=case.kbit_s, round_trip_ms=case.round_trip_ms, loss_percent=case.loss_percent)
-        try:
-            with Ledger(StorePaths(Path(root) / "store"), "benchmark") as ledger:
-                yield link, ledger, folder
-        finally:
-            centre.kill()
-            centre.wait()
+        yield link, ledger, there
 
 
 @contextmanager
 def _delivering(link: BadLink, ledger: Ledger) -> Iterator[None]:
     process = start(
-        ledger, f"CSC@{CENTRE}:{PORT}", prefix=link.car, retry_first_s=2.0, retry_longest_s=10.0, stalled_timeout_s=30.0
+        ledger, DESTINATION, prefix=link.car, retry_first_s=2.0, retry_longest_s=10.0, stalled_timeout_s=30.0
     )
     try:
-        _wait(lambda: "deliver" in ledger.heartbeats())
+        while "deliver" not in ledger.heartbeats():
+            threading.Event().wait(0.1)
         yield
     finally:
         process.terminate()
         process.wait()
 
 
-def _has(folder: Path, uid: str) -> bool:
-    return any(path.name.endswith(f".{uid}") for path in folder.iterdir())
-
-
-def _arrival_s(folder: Path, uid: str) -> float:
-    return _wait(lambda: _has(folder, uid))
-
-
-def _wait(look: Callable[[], bool]) -> float:
-    pause = threading.Event()
-    while not look():
-        pause.wait(0.01)
-    return time.monotonic()
+def _arrival_s(there: Ledger, uid: str) -> float:
+    """Wait for an object and return when it was durable at the centre (same machine, same monotonic clock)."""
+    while (row := there.find_instance(uid)) is None:
+        threading.Event().wait(0.1)
+    return row.received_s
 
 
 def _say(line: str) -> None:

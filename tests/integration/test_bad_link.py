@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from edge_app.reports import message_uid
+from edge_app.store import outbox
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
-from tests.bad_links import CENTRE, bad_link, why_not
-from tests.delivering import all_sent, data_sets, objects, originals, start
-from tests.peers import program
+from tests.bad_links import CAR, CENTRE, bad_link, why_not
+from tests.delivering import CENTRE_PORT, all_sent, centre, objects, originals, start
 from tests.stored_studies import add_ct_study, ct_uid, study_result
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
-
-PORT = 11112
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,31 +26,37 @@ def _possible() -> None:
 
 
 def test_after_an_outage_everything_is_there_once_and_the_message_was_first(tmp_path: Path) -> None:
-    folder = tmp_path / "centre"
-    folder.mkdir()
-    with Ledger(StorePaths(tmp_path / "store"), "test") as ledger, bad_link() as link:
+    destination = f"CSC@{CENTRE}:{CENTRE_PORT}"
+    with (
+        Ledger(StorePaths(tmp_path / "store"), "test") as ledger,
+        bad_link() as link,
+        centre(tmp_path / "centre", prefix=link.centre, peer=f"MSU1@{CAR}") as there,
+    ):
         add_ct_study(ledger, slices=3)
-        command = [*link.centre, program("/usr/bin/storescp"), "--aetitle", "CSC", "--bit-preserving", "+xa"]
-        centre = subprocess.Popen(
-            [*command, "-od", str(folder), "--fork", str(PORT)], env={**os.environ, "TCP_NODELAY": "1"}
-        )
         link.shape(kbit_s=256, round_trip_ms=200, loss_percent=5)
-        process = start(ledger, f"CSC@{CENTRE}:{PORT}", prefix=link.car, stalled_timeout_s=2.0, connect_timeout_s=2.0)
+        process = start(ledger, destination, prefix=link.car, stalled_timeout_s=2.0, connect_timeout_s=2.0)
         try:
             wait_until(lambda: "deliver" in ledger.heartbeats(), "it lives")
             ledger.add_result(study_result(slices=3), last_instance_id=3)
-            wait_until(lambda: list(folder.iterdir()), "the first object is there")
-            first = [path.name.split(".", 1)[1] for path in folder.iterdir()]
+            wait_until(there.instances, "the first object is there")
             link.shape(kbit_s=256, round_trip_ms=200, loss_percent=100)
             wait_until(lambda: ledger.heartbeats()["deliver"].detail["link"] == "down", "the link is down")
             assert not all_sent(ledger)
             link.shape(kbit_s=256, round_trip_ms=200, loss_percent=5)
             wait_until(lambda: all_sent(ledger), "everything is sent")
+            wait_until(lambda: _proofs(ledger, destination) == {"committed"}, "the centre has taken over everything")
         finally:
             process.terminate()
             process.wait()
-            centre.kill()
-            centre.wait()
-        assert message_uid(ct_uid(1), 1) in first
-        received = {path.name.split(".", 1)[1]: path.read_bytes() for path in folder.iterdir()}
-        assert data_sets(received, tmp_path) == originals(ledger) | objects(ledger)
+        rows = there.instances()
+        assert rows[0].sop_uid == message_uid(ct_uid(1), 1)
+        sent = originals(ledger) | objects(ledger)
+        assert {row.sop_uid: row.sha256 for row in rows} == {
+            uid: hashlib.sha256(content).hexdigest() for uid, content in sent.items()
+        }
+        assert len(rows) == len(sent)
+        assert not there.conflicts(ct_uid(1))
+
+
+def _proofs(ledger: Ledger, destination: str) -> set[str]:
+    return {row.proof for row in outbox.deliveries(ledger, ct_uid(1), destination).values()}
