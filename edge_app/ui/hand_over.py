@@ -10,6 +10,7 @@ from edge_app.store.crew import CrewEntry
 from edge_app.ui import formats
 from edge_app.ui.facts import Moment
 from edge_app.ui.identity import case_tag, display_name
+from edge_app.ui.result_texts import about_ischaemia
 from edge_app.ui.rules import state_of
 from edge_app.ui.snapshot import Snapshot, StudyView
 from edge_app.ui.states import RESULT_STATES, ScreenState
@@ -121,7 +122,8 @@ def _verdict(snapshot: Snapshot, study: StudyView, state: ScreenState, language:
     if result and result.reasons:
         parts.append(result.reasons[0].code)
     if result and result.probabilities and state in RESULT_STATES:
-        name = "ischemic" if state is ScreenState.ISCHAEMIC else "hemorrhage"
+        reason = result.reasons[0] if result.reasons else None
+        name = "ischemic" if state is ScreenState.ISCHAEMIC or about_ischaemia(state, reason) else "hemorrhage"
         parts.append(formats.percent(result.probabilities[name]))
         facts = snapshot.models.get(result.model.sha256) if result.model else None
         if facts is not None and name in facts.thresholds:
@@ -195,7 +197,7 @@ def _qr(study: StudyView, state: ScreenState, now: Moment) -> str:
         "crew": f"{opinion.body['opinion']} {opinion.body.get('by') or ''}" if opinion else "",
         "images": "reviewed" if "reviewed" in study.crew else "not reviewed",
         "at": now.local.isoformat(timespec="minutes"),
-        "note": "AI, not a diagnosis",
+        "note": "AI triage aid",
     }
     lines = "\n".join(f"{key}={value}" for key, value in values.items() if value)
     return lines.encode("utf-8")[:QR_BYTES].decode("utf-8", "ignore")

@@ -111,20 +111,22 @@ class FullZones:
     def of(cls, width: int, height: int, panel: Panel) -> FullZones:
         """Return the zones of a window of `width` × `height` pixels on a panel."""
         margin, target, gap = panel.px(_MARGIN_MM), panel.px(TARGET_MM), panel.px(TARGET_GAP_MM)
-        y = panel.px(_TOP_MM) + margin // 2
-        side = height - panel.px(_FOOTER_MM) - margin // 2 - y
+        y = panel.px(_TOP_MM)
+        side = height - panel.px(_FOOTER_MM) - y
         strip_x = width - margin - target
         view_x = strip_x - margin - side
         left = view_x - 2 * margin
         band = panel.px(BANDS_MM)
-        presets_y = y + side - 2 * target - gap
-        result_y = y + band + margin // 2
+        presets_y = y + side - 2 * target - gap - margin // 2
+        band_y = y + margin // 2
+        result_y = band_y + band + margin // 2
+        strip_y = (y + target) // 2 + gap  # R63's gap to the buttons in the top bands
         return cls(
-            bands=Rect(margin, y, left, band),
+            bands=Rect(margin, band_y, left, band),
             result=Rect(margin, result_y, left, presets_y - margin - result_y),
             presets=Rect(margin, presets_y, left, 2 * target + gap),
             view=Rect(view_x, y, side, side),
-            strip=Rect(strip_x, y + margin // 2 + 1, target, side - margin // 2 - 1),
+            strip=Rect(strip_x, strip_y, target, y + side - strip_y - margin // 2),
         )
 
     def preset_places(self, panel: Panel) -> list[Rect]:
