@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QAbstractButton, QWidget
@@ -14,6 +16,9 @@ from edge_app.ui.touch_button import TouchButton
 from edge_app.ui.zones import BANDS_MM, TARGET_GAP_MM, TARGET_MM
 
 __all__ = ["CasesPanel"]
+
+_MOST_ROWS = 10
+"""More than fit on any panel."""
 
 
 class _Row(QAbstractButton):
@@ -87,7 +92,13 @@ class CasesPanel(QWidget):
         self._cases: tuple[CaseRow, ...] = ()
         self._theme = THEMES["night"]
         body, least = panel.px(TextHeight.BODY_MM), panel.px(TextHeight.LEAST_MM)
+        # Made here and not when there is room for them: a child that is made while its hidden parent gets a pending
+        # resize event (Qt delivers it with updates disabled when the window is grabbed) would never be painted.
+        self._pool = [_Row(self, panel) for _ in range(_MOST_ROWS)]
         self.rows: list[_Row] = []
+        for row in self._pool:
+            row.hide()
+            row.clicked.connect(partial(self._choose, row))
         self._empty = FitText(self, cap_px=body, least_px=least, align=Qt.AlignmentFlag.AlignHCenter)
         self.newer = TouchButton(self, cap_px=body, least_px=least)
         self.older = TouchButton(self, cap_px=body, least_px=least)
@@ -134,12 +145,9 @@ class CasesPanel(QWidget):
         side = self._panel.px(40.0)
         top = self._panel.px(BANDS_MM) + gap // 2  # SYNTHETIC and UNVALIDATED stay in view above the list
         count = max((self.height() - top + gap) // (target + gap), 1)
-        while len(self.rows) < count:
-            row = _Row(self, self._panel)
-            row.clicked.connect(lambda _=False, tapped=row: self._choose(tapped))
-            self.rows.append(row)
-        while len(self.rows) > count:
-            self.rows.pop().deleteLater()
+        self.rows = self._pool[:count]
+        for row in self._pool[count:]:
+            row.show_row(None, self._theme)
         width = self.width() - side - gap
         for number, row in enumerate(self.rows):
             row.setGeometry(0, top + number * (target + gap), width, target)
@@ -150,7 +158,7 @@ class CasesPanel(QWidget):
         self.close_button.setGeometry(left, self.height() - target, side, target)
         self._fill()
 
-    def _choose(self, row: _Row) -> None:
+    def _choose(self, row: _Row, _: bool = False) -> None:
         if row.row is not None:
             self.chosen.emit(row.row.study_uid)
 

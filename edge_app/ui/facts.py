@@ -33,8 +33,8 @@ __all__ = [
     "phase_of",
 ]
 
-DEAD_AFTER_S = 3.0
-"""A process that has not beaten its heart for this long is called dead."""
+DEAD_AFTER_S = 2.5
+"""A process that has not beaten its heart for this long is called dead: said on the screen within 3 s."""
 
 START_GRACE_S = 15.0
 """How long a process may take to beat for the first time after the screen has started."""

@@ -50,22 +50,27 @@ def load_heat_maps(path: Path, sop_uids: tuple[str, ...], label: str) -> Mapping
     maps: dict[str, HeatMap] = {}
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            for sop_uid in sop_uids:
-                name = uid_hash(sop_uid)
-                if name in arrays and f"{name}.to_slice" in arrays:
-                    saliency = np.asarray(arrays[name], np.float32)[CLASSES.index(label)]
-                    maps[sop_uid] = _heat_map(saliency, np.asarray(arrays[f"{name}.to_slice"], np.float64))
+            names = {sop_uid: uid_hash(sop_uid) for sop_uid in sop_uids}
+            found = {
+                sop_uid: np.asarray(arrays[name], np.float32)[CLASSES.index(label)]
+                for sop_uid, name in names.items()
+                if name in arrays and f"{name}.to_slice" in arrays
+            }
+            # One scale for the whole study: a slice on which the model saw little must look like that.
+            peak = max((float(np.nanmax(saliency, initial=0.0)) for saliency in found.values()), default=0.0)
+            for sop_uid, saliency in found.items():
+                to_slice = np.asarray(arrays[f"{names[sop_uid]}.to_slice"], np.float64)
+                maps[sop_uid] = _heat_map(saliency, peak, to_slice)
     except (OSError, ValueError, IndexError, zipfile.BadZipFile):
         return {}
     return maps
 
 
-def heat_image(saliency: NDArray[np.float32]) -> QImage:
-    """Return a map (h, w) as a premultiplied overlay: its positive part, scaled to at most 40 % opacity."""
+def heat_image(saliency: NDArray[np.float32], peak: float) -> QImage:
+    """Return a map (h, w) as a premultiplied overlay: its positive part, 40 % opaque where it reaches `peak`."""
     positive = np.nan_to_num(np.maximum(saliency, 0.0))
     fine = _interpolate(positive, _FINE)
-    peak = float(fine.max())
-    alpha = fine / peak * MAX_ALPHA if peak > 0 else np.zeros_like(fine)
+    alpha = np.clip(fine / peak, 0.0, 1.0) * MAX_ALPHA if peak > 0 else np.zeros_like(fine)
     rgba = np.empty((*fine.shape, 4), np.uint8)
     for channel, level in enumerate(_RGB):
         rgba[..., channel] = np.floor(alpha * level)
@@ -87,8 +92,8 @@ def _interpolate(coarse: NDArray[np.float32], factor: int) -> NDArray[np.float32
     return fine
 
 
-def _heat_map(saliency: NDArray[np.float32], to_slice: NDArray[np.float64]) -> HeatMap:
-    image = heat_image(saliency)
+def _heat_map(saliency: NDArray[np.float32], peak: float, to_slice: NDArray[np.float64]) -> HeatMap:
+    image = heat_image(saliency, peak)
     # Overlay pixel edges → model input pixel centres → slice pixel centres → slice pixel edges.
     scale_x, scale_y = _MODEL_INPUT / image.width(), _MODEL_INPUT / image.height()
     (a, b, tx), (c, d, ty) = to_slice.tolist()

@@ -21,6 +21,8 @@ PRIMARY_MM = 20.0
 
 _CAPS_MM = {LineKind.HEADING: 4.1, LineKind.LARGE: 6.5, LineKind.BODY: 4.1, LineKind.PAIR: 3.7}
 _LABEL_SHARE = 0.24
+_MOST_TEXTS = 60
+"""More than fit on any panel."""
 
 
 class SheetPanel(QWidget):
@@ -36,6 +38,10 @@ class SheetPanel(QWidget):
         self._page = 0
         self._least = panel.px(TextHeight.LEAST_MM)
         self._title = FitText(self, cap_px=panel.px(5.2), least_px=self._least, bold=True)
+        # A pool, because no child may be made in a resize event: see `edge_app.ui.cases_panel`.
+        self._pool = [
+            FitText(self, cap_px=self._least, least_px=self._least, wrap=True, at_top=True) for _ in range(_MOST_TEXTS)
+        ]
         self._lines: list[FitText] = []
         self._buttons: dict[str, TouchButton] = {}
         self._qr_box = QRectF()
@@ -151,7 +157,6 @@ class SheetPanel(QWidget):
         """Set the lines of the page in view one below the other."""
         for old in self._lines:
             old.hide()
-            old.deleteLater()
         self._lines = []
         pages = self._pages(area)
         self._page %= max(len(pages), 1)
@@ -169,7 +174,8 @@ class SheetPanel(QWidget):
     def _add(self, words: str, line: SheetLine, place: Rect, colour: str) -> None:
         bold = line.kind in (LineKind.HEADING, LineKind.LARGE)
         cap = self._panel.px(_CAPS_MM[line.kind])
-        widget = FitText(self, cap_px=cap, least_px=self._least, bold=bold, wrap=True, at_top=True)
+        widget = self._pool[len(self._lines)]
+        widget.set_font(cap_px=cap, bold=bold)
         widget.setGeometry(place.x, place.y, place.width, place.height)
         widget.set_words(words, colour)
         widget.show()

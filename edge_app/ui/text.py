@@ -120,6 +120,12 @@ class FitText(QWidget):
             widest=self._widest,
         )
 
+    def set_font(self, *, cap_px: float, bold: bool) -> None:
+        """Want another cap height or weight."""
+        if (cap_px, bold) != (self._cap_px, self.bold):
+            self._cap_px, self.bold = cap_px, bold
+            self.update()
+
     def set_widest(self, stretch: float) -> None:
         """Begin no wider than this, so that two lines look alike."""
         if stretch != self._widest:

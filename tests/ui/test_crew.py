@@ -21,6 +21,7 @@ from edge_app.ui.qr import qr_image
 from edge_app.ui.states import ScreenState
 from edge_app.ui.theme import PANELS
 from edge_app.ui.touch_button import DEBOUNCE_MS
+from tests.ui.colours import pixels
 from tests.ui.harness import Screen, open_scene, open_screen
 from tests.ui.scenes import Scene
 
@@ -163,7 +164,7 @@ def test_the_heat_map_is_off_until_asked_for_never_strong_and_never_for_not_dete
         QTest.keyClick(screen.window, Qt.Key.Key_H)
         assert not screen.model.view.caption and not screen.window.view.has_heat
     for wild in (np.full((7, 7), np.nan), np.full((7, 7), -1.0), np.eye(7) * 1e9):
-        image = heat_image(wild.astype(np.float32)).convertToFormat(QImage.Format.Format_RGBA8888)
+        image = heat_image(wild.astype(np.float32), 1.0).convertToFormat(QImage.Format.Format_RGBA8888)
         alphas = np.frombuffer(image.constBits(), np.uint8).reshape(-1, 4)[:, 3]
         assert alphas.max() <= MAX_ALPHA * 255
 
@@ -224,3 +225,12 @@ def test_a_case_that_is_ended_makes_room_for_the_next_and_stays_in_the_list(tmp_
         assert [row.status for row in screen.model.cases] == ["HAEMORRHAGE SUSPECTED"]
         Scene(ledger, "negative", number=2).receive(2, "open").note(StudyStatus.RECEIVING)
         screen.until(lambda: screen.model.state is ScreenState.RECEIVING, "the next case")
+
+
+def test_the_case_list_is_painted_although_the_window_was_grabbed_before(tmp_path: Path, qapp: object) -> None:
+    with open_scene("haemorrhage", tmp_path) as screen:
+        screen.window.grab()
+        tap(screen, "cases")
+        assert all(row.updatesEnabled() for row in screen.window.cases.rows)
+        empty = pixels(screen.window)[screen.window.cases.y() + 60]
+        assert len(np.unique(empty.reshape(-1, 3), axis=0)) > 5

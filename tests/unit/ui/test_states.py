@@ -83,7 +83,7 @@ def test_without_a_study_the_screen_is_ready_or_says_why_not() -> None:
     assert state_of(snapshot(heartbeats={}, started_s=NOW_S - 1), NOW_S) is ScreenState.STARTING
 
 
-def test_a_silent_process_is_dead_after_three_seconds_but_may_start_for_fifteen() -> None:
+def test_a_silent_process_is_dead_within_three_seconds_but_may_start_for_fifteen() -> None:
     beats = {"work": heart("work", at_s=NOW_S - DEAD_AFTER_S)}
     assert is_alive(snapshot(heartbeats=beats), "work", NOW_S) is True
     assert is_alive(snapshot(heartbeats=beats), "work", NOW_S + 0.1) is False

@@ -1,0 +1,130 @@
+"""Speed and size of the screen on 160 slices of 512², software rendering; figures are printed (`pytest -s`)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QImage, QPainter
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+
+from edge_app.core.types import Verdict
+from edge_app.simulator.study import SyntheticStudy
+from edge_app.store.ledger import Ledger
+from edge_app.store.paths import StorePaths
+from edge_app.ui.app import screenshot_name
+from edge_app.ui.ct_view import grey_image
+from edge_app.ui.facts import Moment
+from edge_app.ui.windowing import PRESETS
+from tests.ui.harness import open_screen
+from tests.ui.scenes import NOW, Scene, beat, head, leave_model
+from tests.waiting import wait_until
+
+SLICES = 160
+MEMORY_MB = 250
+
+
+class _LargeScene(Scene):
+    """A stack of 160 slices, made by repeating the slices of a synthetic head."""
+
+    def __post_init__(self) -> None:
+        small = head(self.label)
+        order = np.linspace(0, len(small.hu) - 1, SLICES).astype(int)
+        rows = np.linspace(0, small.hu.shape[1] - 1, 512).astype(int)
+        hu = small.hu[order][:, rows][:, :, rows]
+        self.study = _stretched(small, hu, order)
+
+
+def _stretched(study: SyntheticStudy, hu: np.ndarray, order: np.ndarray) -> SyntheticStudy:
+    from dataclasses import replace
+
+    return replace(study, hu=hu, label_per_slice=study.label_per_slice[order], spacing_mm=(1.0, 0.45, 0.45))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> StorePaths:
+    paths = StorePaths(tmp_path_factory.mktemp("large"))
+    with Ledger(paths, "work") as ledger:
+        _LargeScene(ledger).receive().conclude(Verdict.HEMORRHAGE)
+    leave_model(paths)
+    return paths
+
+
+@pytest.mark.requirement("R54")
+def test_a_scroll_costs_a_few_times_what_drawing_the_image_costs(store: StorePaths, qapp: QApplication) -> None:
+    moment = Moment(time.monotonic() + 20, NOW)
+    beat(store, moment.monotonic_s)
+    with open_screen(store, moment) as screen:
+        screen.settle()
+        window, controller = screen.window, screen.controller
+        screen.until(lambda: all(uid in controller._frames for uid in controller._viewer.slices), "all slices")
+        QTest.keyClick(window, Qt.Key.Key_End)
+        QApplication.processEvents()
+        spent_ms = []
+        for _ in range(SLICES - 1):
+            start = time.perf_counter()
+            QTest.keyClick(window, Qt.Key.Key_Up)
+            QApplication.processEvents()
+            spent_ms.append((time.perf_counter() - start) * 1e3)
+        assert screen.model.strip_index == SLICES - 1
+        target = QImage(window.view.size(), QImage.Format.Format_RGB32)
+        hu = controller._frames.hu(controller._viewer.current)
+        assert hu is not None
+        plain_ms = []
+        for _ in range(20):
+            start = time.perf_counter()
+            painter = QPainter(target)
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            painter.drawImage(QRectF(target.rect()), grey_image(hu, PRESETS[0]))
+            painter.end()
+            plain_ms.append((time.perf_counter() - start) * 1e3)
+    median, p95 = float(np.median(spent_ms)), float(np.percentile(spent_ms, 95))
+    plain = float(np.median(plain_ms))
+    print(  # noqa: T201
+        f"\nscroll: median {median:.1f} ms ({1000 / median:.0f} a second), p95 {p95:.1f} ms; plain draw {plain:.1f} ms"
+    )
+    assert median < 8 * plain
+
+
+@pytest.mark.integration
+def test_the_screen_process_alone_stays_small_and_starts_fast(store: StorePaths, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edge_app", "screen", "--data", str(store.root), "--headless"]
+    start = time.perf_counter()
+    process = subprocess.Popen([*command, "--screenshots", str(tmp_path)], stderr=subprocess.DEVNULL)
+    try:
+        with Ledger(store, "test") as ledger:
+
+            def shown() -> bool:
+                row = ledger.read("SELECT COUNT(*) FROM audit WHERE event = 'screen_shown' AND process = 'screen'")
+                beaten = ledger.heartbeats().get("screen")
+                return bool(row[0][0]) and beaten is not None and beaten.pid == process.pid
+
+            wait_until(shown, "the first state on the screen")
+            first_s = time.perf_counter() - start
+            wait_until((tmp_path / screenshot_name("1.2.826.0.1.3680043.10.543.1", 1)).is_file, "the picture")
+            with_images_s = time.perf_counter() - start
+            # All slices are mapped after a moment; a heartbeat later the figure is steady.
+            before = ledger.heartbeats()["screen"].at_s
+            wait_until(lambda: ledger.heartbeats()["screen"].at_s > before + 3, "three more heartbeats")
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+    sizes = {
+        line.split(":")[0]: int(line.split()[1]) / 1024
+        for line in status.splitlines()
+        if line.startswith(("VmRSS", "VmHWM", "RssAnon", "RssFile"))
+    }
+    print(f"\nfirst state after {first_s:.2f} s, with images {with_images_s:.2f} s; {sizes} MB")  # noqa: T201
+    assert sizes["VmHWM"] <= MEMORY_MB
+    assert process.returncode == 0
