@@ -43,7 +43,14 @@ from pynetdicom import build_context
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
-__all__ = ["DOCUMENT_CLASSES", "DOCUMENT_SYNTAXES", "IMAGE_CLASSES", "IMAGE_SYNTAXES", "supported_contexts"]
+__all__ = [
+    "DOCUMENT_CLASSES",
+    "DOCUMENT_SYNTAXES",
+    "IMAGE_CLASSES",
+    "IMAGE_SYNTAXES",
+    "LOSSY_SYNTAXES",
+    "supported_contexts",
+]
 
 IMAGE_CLASSES: tuple[UID, ...] = (
     CTImageStorage,
@@ -91,6 +98,9 @@ IMAGE_SYNTAXES: tuple[UID, ...] = (
     JPEGExtended12Bit,
 )
 """The lossy ones are stored and shown, and refused for analysis."""
+
+LOSSY_SYNTAXES = frozenset((JPEGLSNearLossless, JPEGBaseline8Bit, JPEGExtended12Bit))
+"""Syntaxes that always lose grey levels; a test holds them against those the input gate refuses."""
 
 
 def supported_contexts() -> list[PresentationContext]:
