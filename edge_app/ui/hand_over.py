@@ -62,33 +62,34 @@ def card(snapshot: Snapshot, study: StudyView, language: str, now: Moment, *, hi
     result = study.result
     deliver = snapshot.heartbeats.get("deliver")
     off = deliver is not None and deliver.detail.get("link") == "off"
-    lkw = lkw_of(study)
-    known_well = text("lkw.unknown", language)
-    if lkw and lkw.at:
-        known_well = f"{lkw.at.astimezone(now.local.tzinfo):%Y-%m-%d %H:%M}"
+    quality = " · ".join(result.quality) if result and result.quality else text("card.no_remarks", language)
     lines = [
         ("patient", _patient(study, language, now, hidden=hidden)),
-        ("lkw", f"{known_well} {_role(lkw.by, language)}" if lkw else "-"),
-        ("scan", study_time(study.patient, language)),
+        ("lkw", f"{_known_well(study, language, now)} · {text('clock.scan', language)} {_scan(study, language)}"),
         ("ai", _verdict(snapshot, study, state, language)),
-        ("series", _series(study, language)),
-        ("quality", formats.clean(" · ".join(result.quality), 90) if result and result.quality else _no(language)),
+        ("series", f"{_series(study, language)} · {formats.clean(quality, 60)}"),
         ("model", _model(result)),
-        ("crew", _crew(study, language, now)),
-        ("images", _reviewed(study, language, now)),
-        ("sent", delivery_words(study, language, now, off=off)),
-        ("notified", _notified(study, language, now)),
-    ]  # fmt: skip
+        ("crew", f"{_crew(study, language, now)} · {_reviewed(study, language, now)}"),
+        ("sent", f"{delivery_words(study, language, now, off=off)} · {_notified(study, language, now)}"),
+    ]
     return Card(
         text("sheet.hand_over", language),
-        tuple((text(f"card.{key}", language), formats.clean(words, 120)) for key, words in lines),
+        tuple((text(f"card.{key}", language), formats.clean(words, 130)) for key, words in lines),
         _qr(study, state, now),
         text("disclaimer", language),
     )
 
 
-def _no(language: str) -> str:
-    return text("card.no_remarks", language)
+def _known_well(study: StudyView, language: str, now: Moment) -> str:
+    lkw = lkw_of(study)
+    if lkw is None:
+        return "-"
+    at = f"{lkw.at.astimezone(now.local.tzinfo):%Y-%m-%d %H:%M}" if lkw.at else text("lkw.unknown", language)
+    return f"{at} {_role(lkw.by, language)}".strip()
+
+
+def _scan(study: StudyView, language: str) -> str:
+    return study_time(study.patient, language)[-5:] or "-"
 
 
 def _model(result: StudyResult | None) -> str:

@@ -35,7 +35,7 @@ class SheetPanel(QWidget):
         self._panel = panel
         self._model: SheetModel | None = None
         self._theme: Theme = THEMES["night"]
-        self._page = 0
+        self._page, self._page_count = 0, 1
         self._least = panel.px(TextHeight.LEAST_MM)
         self._title = FitText(self, cap_px=panel.px(5.2), least_px=self._least, bold=True)
         # A pool, because no child may be made in a resize event: see `edge_app.ui.cases_panel`.
@@ -54,12 +54,17 @@ class SheetPanel(QWidget):
     @property
     def buttons(self) -> list[TouchButton]:
         """Return the buttons in view."""
-        return list(self._buttons.values())
+        return [button for button in self._buttons.values() if not button.isHidden()]
 
     @property
     def offered(self) -> tuple[str, ...]:
         """Return the actions that the sheet offers."""
         return tuple(self._buttons)
+
+    @property
+    def pages(self) -> int:
+        """Return how many pages the lines take."""
+        return self._page_count
 
     @property
     def primary(self) -> tuple[str, ...]:
@@ -159,7 +164,10 @@ class SheetPanel(QWidget):
             old.hide()
         self._lines = []
         pages = self._pages(area)
-        self._page %= max(len(pages), 1)
+        self._page_count = max(len(pages), 1)
+        if "page" in self._buttons:
+            self._buttons["page"].setVisible(self._page_count > 1)
+        self._page %= self._page_count
         y = area.y
         for line, height in pages[self._page] if pages else ():
             if line.kind is LineKind.PAIR:

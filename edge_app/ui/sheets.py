@@ -184,7 +184,8 @@ def _hand_over(c: _Case) -> _Sheet:
     saved = c.study.crew.get("hand_over")
     lines = [SheetLine(LineKind.PAIR, words, label) for label, words in whole.lines]
     middle = SheetButton("", c.text("card.saved", at=local_time(saved.at_utc, c.now)), enabled=False) if saved else None
-    rows: _Rows = ((c.button("save", "button.save", primary=True), middle, c.button("back", "button.back")),)
+    row = (c.button("save", "button.save", primary=True), middle, c.button("page", "button.more"))
+    rows: _Rows = ((*row, c.button("back", "button.back")),)
     return tuple(lines), rows, whole.qr
 
 

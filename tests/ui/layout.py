@@ -69,6 +69,8 @@ def _texts(window: MainWindow) -> list[str]:
         parent = words.parentWidget()
         if not _box(parent, window).adjusted(-1, -1, 1, 1).contains(ink_box(words, window)):
             found.append(f"outside its panel: {words.words!r}")
+    if window.sheet.isVisible() and window.sheet.pages > 1 and "page" not in window.sheet.offered:
+        found.append(f"the sheet has {window.sheet.pages} pages and no way to turn them")
     for button in window.buttons:
         if not button.fits:
             found.append(f"cut off on a button: {button.text()!r}")

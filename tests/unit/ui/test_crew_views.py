@@ -132,7 +132,12 @@ def test_the_card_holds_everything_and_its_qr_neither_name_nor_birth_date(langua
 def test_the_card_says_what_has_not_been_done_and_who_has_answered() -> None:
     case = replace(finished(Verdict.NONE_DETECTED), patient=PATIENT)
     words = " ".join(text for _, text in card(snapshot(case), case, "en", MOMENT).lines)
-    for part in ("identity UNCONFIRMED", "images not yet reviewed on board", "not notified", "no opinion entered"):
+    for part in (
+        "identity UNCONFIRMED",
+        "images not yet reviewed on board",
+        "centre not notified",
+        "no opinion entered",
+    ):
         assert part in words
     answered = replace(
         case,
