@@ -6,6 +6,12 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_app.core.errors import TrainingError
+
+if TYPE_CHECKING:
+    from training.feature_cache import FeatureCache
 
 __all__ = ["train_parser"]
 
@@ -35,7 +41,33 @@ def train_parser() -> argparse.ArgumentParser:
     image.add_argument("--nodes", type=int, default=1, metavar="M", help="nodes; start with torchrun")
     image.add_argument("--accelerator", choices=("auto", "cpu", "cuda"), default="auto")
     image.add_argument("--checkpoint-steps", type=int, default=500, metavar="N")
+
+    features = command("features", _features, "compute features and logits of all slices, kept by pixels and weights")
+    _add_data(features)
+    _add_image(features)
+
+    patient = command("patient", _patient, "train the patient network on the image network's features")
+    _add_data(patient)
+    _add_image(patient)
+    patient.add_argument("--out", type=Path, required=True, metavar="DIR")
+    patient.add_argument("--arch", choices=("gru", "transformer"), default="gru")
+    patient.add_argument("--recipe", choices=("seed2023", "ours"), default="ours")
+    patient.add_argument("--epochs", type=int, metavar="N", help="in place of the recipe's")
+    patient.add_argument("--seed", type=int, default=2023)
+
+    bring = command("import", _import, "take up weights trained with the published code (state dicts only)")
+    bring.add_argument("kind", choices=("image", "gru", "transformer"))
+    bring.add_argument("file", type=Path, metavar="FILE", help="a state dict (.ckpt, .pt)")
+    bring.add_argument("--out", type=Path, required=True, metavar="DIR")
+    bring.add_argument("--arch", metavar="NAME", help="image: resnet152, vit_l_16 …; default the file's name")
+    bring.add_argument("--heads", type=int, default=8, help="transformer: heads, which weights do not tell")
+    bring.add_argument("--profile", default="seed2023", help="image: preprocessing it was trained with")
     return parser
+
+
+def _add_image(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--image", type=Path, required=True, metavar="DIR", help="from `msu train image` or `import`")
+    command.add_argument("--device", default="", metavar="NAME", help="cpu, cuda …; default the best there is")
 
 
 def _add_data(command: argparse.ArgumentParser) -> None:
@@ -70,6 +102,69 @@ def _image(arguments: argparse.Namespace) -> int:
     )
     _say(f"{arguments.out}: {arguments.arch}, best validation loss {done['best']['loss']:.4f} in epoch "
          f"{done['best']['epoch']}")  # fmt: skip
+    return 0
+
+
+def _cache(arguments: argparse.Namespace) -> FeatureCache:
+    import torch
+
+    from training.experiment import load_image_network, prepared_facts
+    from training.feature_cache import FeatureCache
+
+    model, description = load_image_network(arguments.image)
+    profile = prepared_facts(arguments.data)["preparation"]["profile"]
+    if description["profile"] not in (profile, None):
+        raise TrainingError(
+            f"{arguments.image} was trained on profile {description['profile']}, {arguments.data} is {profile}",
+            remedy="Run `msu data preprocess` with the network's own profile.",
+        )
+    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return FeatureCache(arguments.image, model, device=device)
+
+
+def _features(arguments: argparse.Namespace) -> int:
+    from training.data.prepared import open_prepared
+    from training.feature_cache import study_features
+
+    sets = open_prepared(arguments.data)
+    cache = _cache(arguments)
+    slices = 0
+    for side, data in sets.items():
+        slices += sum(len(rows) for rows in study_features(cache, data, title=f"features, {side}").features)
+    _say(f"{cache.path}: {slices} slices, {cache.computed} computed now")
+    return 0
+
+
+def _patient(arguments: argparse.Namespace) -> int:
+    from training.data.prepared import open_prepared
+    from training.feature_cache import study_features
+    from training.run_patient import save_patient, train_studies
+    from training.weights import weights_hash
+
+    sets = open_prepared(arguments.data)
+    cache = _cache(arguments)
+    known, held_out = (study_features(cache, sets[side], title=side) for side in ("train", "validation"))
+    model, description = train_studies(
+        arguments.arch, arguments.recipe, known, held_out, epochs=arguments.epochs, seed=arguments.seed
+    )
+    origin = {"image": str(arguments.image), "image_weights": weights_hash(cache.model)}
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    save_patient(arguments.out, model, {**description, **origin})
+    best = description["best"]
+    _say(f"{arguments.out}: {arguments.arch} {arguments.recipe}, validation loss {best['loss']:.4f}, "
+         f"accuracy {best['accuracy']:.4f} in epoch {best['epoch']}")  # fmt: skip
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from training import published_weights
+
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.kind == "image":
+        architecture = arguments.arch or arguments.file.stem
+        _say(published_weights.import_image(arguments.file, architecture, arguments.out, profile=arguments.profile))
+    else:
+        _say(published_weights.import_patient(arguments.file, arguments.kind, arguments.out, heads=arguments.heads))
     return 0
 
 

@@ -1,0 +1,68 @@
+"""Our Transformer over slice features: masks in every attention, positions in millimetres, attention pooling.
+
+Same inputs, outputs and buffers as `training.patient_model.PatientModel`, of which it replaces the two GRU layers.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from edge_app.core.types import CLASSES
+from training.patient_model import PatientModel, PatientOutput, encode_position
+
+__all__ = ["PatientTransformer"]
+
+
+class PatientTransformer(PatientModel):
+    """Slice features with their positions to one answer for the patient, by self-attention.
+
+    Parameters
+    ----------
+    features
+        F + 3, the length of a slice's features and logits together.
+    width, heads, layers, dropout
+        Of the encoder.
+    """
+
+    def __init__(
+        self, features: int, *, width: int = 128, heads: int = 4, layers: int = 2, dropout: float = 0.2
+    ) -> None:
+        super().__init__(features, width=width, hidden=width // 2, dropout=dropout)
+        self.layers = nn.ModuleList([_MaskedLayer(width, heads, dropout) for _ in range(layers)])
+        self.head = nn.Linear(width, len(CLASSES))
+
+    def forward(self, features: torch.Tensor, position_mm: torch.Tensor, mask: torch.Tensor) -> PatientOutput:
+        """Return logits, attention and distance; parameters as those of `PatientModel.forward`."""
+        present = mask > 0.5
+        features = torch.where(present[..., None], features, self.feature_mean)
+        place = self.place(encode_position(position_mm, mask))
+        x = self.drop(self.norm(self.project((features - self.feature_mean) / self.feature_std) + place))
+        for layer in self.layers:
+            x = layer(x, present)
+        attention = torch.softmax(self.score(x)[..., 0].masked_fill(~present, -1e9), dim=1) * mask
+        pooled = (attention[..., None] * x).sum(dim=1)
+        return PatientOutput(self.head(self.drop(pooled)), attention, self.distance(features, mask))
+
+
+class _MaskedLayer(nn.Module):
+    """One encoder layer, norms first; written out, because torch's own bakes the number of slices into ONNX."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.ask, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.feed = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
+        )
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        """Return (B, T, width); padding is not attended to."""
+        b, t, width = x.shape
+        query, key, value = self.ask(self.before(x)).reshape(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        score = (query @ key.transpose(2, 3)) * (width // self.heads) ** -0.5
+        weight = torch.softmax(score.masked_fill(~present[:, None, None], -1e9), dim=3)
+        x = x + self.drop(self.out((weight @ value).transpose(1, 2).reshape(b, t, width)))
+        return x + self.drop(self.feed(self.between(x)))

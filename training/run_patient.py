@@ -1,0 +1,189 @@
+"""Train a patient network on the features of prepared studies: as published, or ours. Validation alone decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from edge_app.core.errors import ConfigError, TrainingError
+from training.experiment import read_description, write_description
+from training.features import FeatureSet, pad
+from training.novelty import choose_distance_threshold
+from training.patient_model import PatientModel
+from training.patient_transformer import PatientTransformer
+from training.published import BiGRUModel, CNNTransformer, PublishedPatient
+from training.stopping import BestWeights
+from training.train_patient import PatientRecipe, predict_patients, train_patient
+from training.weights import read_state_dict, write_tensors
+
+__all__ = ["PublishedRecipe", "build_patient", "load_patient", "save_patient", "train_published", "train_studies"]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRecipe:
+    """The published hyperparameters; the GRU's are the defaults."""
+
+    seed: int = 2023
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.0
+    batch: int = 4
+    patience: int = 5
+    epochs: int = 500
+    reversed_twins: bool = True
+    """Each training study also upside down, the published augmentation; here only after the split."""
+
+
+PUBLISHED = {"gru": PublishedRecipe(), "transformer": PublishedRecipe(weight_decay=1e-6, batch=8, patience=20)}
+"""The Transformer's learning rate and decay were searched for; these lie within the published grid."""
+
+
+def build_patient(arch: str, recipe: str, features: int, **sizes: int | float) -> nn.Module:
+    """Return an untrained patient network.
+
+    Parameters
+    ----------
+    arch, recipe
+        ``gru`` or ``transformer``, ``seed2023`` or ``ours``.
+    features
+        F + 3.
+    sizes
+        Sizes that differ from the defaults, by the network's own names.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such network, or the sizes do not fit.
+    """
+    try:
+        if recipe == "ours":
+            kind = {"gru": PatientModel, "transformer": PatientTransformer}[arch]
+            return kind(features, **sizes)  # type: ignore[arg-type]
+        if arch == "gru":
+            return PublishedPatient(BiGRUModel(features, **sizes), features)  # type: ignore[arg-type]
+        # Published with ResNet152's 2,048 features as the width: heads must divide it, so the logits stay out.
+        return PublishedPatient(CNNTransformer(features - 3, **sizes), features - 3)  # type: ignore[arg-type]
+    except (KeyError, AssertionError, TypeError) as error:
+        raise ConfigError(f"no {recipe} {arch} of {features} features: {error}", remedy="See --help.") from error
+
+
+def train_studies(
+    arch: str, recipe: str, train: FeatureSet, validation: FeatureSet, *, epochs: int | None = None, seed: int = 2023
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Train a patient network and return it with its description.
+
+    Raises
+    ------
+    TrainingError
+        If a class has no study, or a loss is not finite.
+    """
+    for side, data in (("train", train), ("validation", validation)):
+        absent = [
+            name for index, name in enumerate(("negative", "hemorrhage", "ischemic")) if index not in data.labels()
+        ]
+        if absent:
+            raise TrainingError(f"no {absent[0]} study in {side}", remedy="Add studies of this class and split again.")
+    torch.manual_seed(seed)
+    features = train.features[0].shape[1]
+    model = build_patient(arch, recipe, features)
+    if recipe == "ours":
+        ours = replace(PatientRecipe(), seed=seed, **({"epochs": epochs} if epochs else {}))
+        log = train_patient(model, train, validation, ours)  # type: ignore[arg-type]
+        threshold = choose_distance_threshold(train, validation, model)  # type: ignore[arg-type]
+    else:
+        published = replace(PUBLISHED[arch], seed=seed, **({"epochs": epochs} if epochs else {}))
+        log = train_published(model, train, validation, published)
+        threshold = None
+    description = {
+        "arch": arch,
+        "recipe": recipe,
+        "features": features,
+        "seed": seed,
+        "distance_threshold": threshold,
+        "best": min(log, key=lambda line: line["loss"]),
+        "log": log,
+    }
+    return model, description
+
+
+def train_published(
+    model: nn.Module, train: FeatureSet, validation: FeatureSet, recipe: PublishedRecipe, *, watch: Any = None
+) -> list[dict[str, float]]:
+    """Train as published, but for what was wrong there: the best weights are kept, and no test study is seen.
+
+    Parameters
+    ----------
+    model
+        `PublishedPatient`, trained in place.
+    watch
+        Called with (epoch, validation loss) after each epoch; a search prunes through it.
+    """
+    torch.manual_seed(recipe.seed)
+    rng = np.random.default_rng(recipe.seed)
+    optimiser = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    labels, best = train.labels(), BestWeights(recipe.patience)
+    truth = torch.from_numpy(validation.labels())
+    copies = 2 if recipe.reversed_twins else 1
+    log: list[dict[str, float]] = []
+    for epoch in (bar := tqdm(range(recipe.epochs), desc="patient epochs")):
+        model.train()
+        order = rng.permutation(copies * len(labels))
+        for first in range(0, len(order), recipe.batch):
+            drawn = order[first : first + recipe.batch]
+            rows = [np.ascontiguousarray(_twin(train, int(i), len(labels))) for i in drawn]
+            heights = [np.zeros(len(part), np.float32) for part in rows]
+            batch = pad(rows, heights, labels[drawn % len(labels)])
+            output = model(batch.features, batch.position_mm, batch.mask)
+            loss = nn.functional.cross_entropy(output.logits, batch.labels)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        logits, _ = predict_patients(model, validation)  # type: ignore[arg-type]
+        validation_loss = float(nn.functional.cross_entropy(logits, truth))
+        accuracy = float((logits.argmax(dim=1) == truth).float().mean())
+        best.update(model, validation_loss)
+        log.append({"epoch": epoch + 1, "loss": validation_loss, "accuracy": accuracy})
+        bar.set_postfix(loss=f"{validation_loss:.4f}", accuracy=f"{accuracy:.4f}")
+        if watch:
+            watch(epoch, validation_loss)
+        if best.exhausted:
+            break
+    best.restore(model)
+    model.eval()
+    return log
+
+
+def save_patient(folder: Path, model: nn.Module, description: dict[str, Any]) -> None:
+    """Write the weights, then their description, which makes them count."""
+    write_tensors(folder / "patient.pt", dict(model.state_dict()))
+    write_description(folder / "patient.json", description)
+
+
+def load_patient(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Return a patient network in evaluation mode, and its description.
+
+    Raises
+    ------
+    TrainingError
+        If there is none, or weights and description do not fit.
+    """
+    description = read_description(folder / "patient.json", "msu train patient")
+    try:
+        sizes = description.get("sizes", {})
+        model = build_patient(description["arch"], description["recipe"], description["features"], **sizes)
+        model.load_state_dict(read_state_dict(folder / "patient.pt"))
+    except (KeyError, RuntimeError) as error:
+        raise TrainingError(
+            f"{folder / 'patient.pt'} does not fit its description: {error}", remedy="Train or import it again."
+        ) from error
+    return model.eval(), description
+
+
+def _twin(data: FeatureSet, number: int, studies: int) -> np.ndarray[Any, Any]:
+    rows = data.features[number % studies]
+    return rows[::-1] if number >= studies else rows
