@@ -54,7 +54,9 @@ def _worklist(folder: Path) -> Iterator[tuple[WorklistSettings, Path]]:
     (files / "lockfile").touch()
     port = free_port()
     process = subprocess.Popen(
-        [dcmtk("wlmscpfs"), "--keep-char-set", "-dfp", str(folder), str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [dcmtk("wlmscpfs"), "--keep-char-set", "-dfp", str(folder), str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         wait_until(lambda: _listens(port), "wlmscpfs listens")
