@@ -158,7 +158,7 @@ def make_prompt(association: Any, *, is_behind: Callable[[], bool]) -> None:
 
 def _wait(dul: Any, bell: _Bell) -> None:
     """Wait until the socket can be read, something is to be sent, or it is time to look at the timers."""
-    connection: socket.socket | None = dul.socket.socket if dul.socket else None
+    connection: socket.socket | None = dul.socket.socket
     if not dul.event_queue.empty() or dul.state_machine.current_state == "Sta13":
         return  # there is work already, or the connection is about to be closed
     if connection is None or connection.fileno() < 0:
