@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 from edge_app.core.clock import utc_iso, utc_now
@@ -67,3 +68,5 @@ def setup_logging(level: int = logging.INFO) -> None:
     logging.getLogger("pynetdicom").setLevel(logging.WARNING)
     logging.getLogger("pydicom").setLevel(logging.ERROR)
     logging.getLogger("highdicom").setLevel(logging.ERROR)  # it logs UIDs and names
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # pydicom's quote the values they complain of, names and UIDs among them

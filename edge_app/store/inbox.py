@@ -17,7 +17,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 
@@ -32,6 +32,9 @@ __all__ = ["PART_SUFFIX", "Inbox", "Outcome"]
 
 PART_SUFFIX = ".part"
 """Ends the name of a file that is still being written."""
+
+QUARANTINE_MAX_BYTES = 1 << 30
+"""So much is kept of what cannot be taken in."""
 
 
 class Outcome(str, Enum):
@@ -132,6 +135,9 @@ class Inbox:
     def quarantine(self, content: bytes | memoryview, why: str, association_id: str) -> Path:
         """Keep bytes that cannot be taken in, for the vendor to look at; the same bytes are kept once.
 
+        When they become too many the oldest go (their reasons stay): whoever sends rubbish must not take the space of
+        the next patient's images.
+
         Raises
         ------
         StoreError
@@ -140,11 +146,23 @@ class Inbox:
         path = self._paths.quarantine / f"{hashlib.sha256(content).hexdigest()[:32]}.bin"
         with _as_store_error():
             if not path.exists():
+                self._make_room_in_quarantine(len(content))
                 part = self._write_beside(path, content)
                 part.replace(path)
                 fsync_folder(path.parent)
             self._ledger.add_quarantine(path, why, association_id)
         return path
+
+    def _make_room_in_quarantine(self, size: int) -> None:
+        with self._lock:
+            kept = sorted(
+                ((stat.st_mtime_ns, stat.st_size, path) for path, stat in _files(self._paths.quarantine)), reverse=True
+            )
+            total = size + sum(file_size for _, file_size, _ in kept)
+            while kept and total > QUARANTINE_MAX_BYTES:
+                _, file_size, oldest = kept.pop()
+                oldest.unlink(missing_ok=True)
+                total -= file_size
 
     def _settle(
         self, part: Path, identity: Identity, sha256: str, size: int, transfer_syntax_uid: str, association_id: str
@@ -217,6 +235,14 @@ class Inbox:
                 f"{free} bytes free, {self._min_free_bytes} must be left",
                 remedy="Free space on the vehicle's disk, then send the study again.",
             )
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield the files that have their final name."""
+    for path in folder.iterdir():
+        if not path.name.endswith(PART_SUFFIX):
+            with suppress(FileNotFoundError):
+                yield path, path.stat()
 
 
 @contextmanager

@@ -104,6 +104,15 @@ def test_bytes_without_identity_go_to_quarantine_once(inbox: Inbox, ledger: Ledg
     assert ledger.instances() == []
 
 
+def test_rubbish_never_takes_more_than_its_share_and_its_reasons_stay(
+    inbox: Inbox, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_app.store.inbox.QUARANTINE_MAX_BYTES", 1000)
+    kept = [inbox.quarantine(bytes([number]) * 300, "rubbish", "a1") for number in range(5)]
+    assert [path.exists() for path in kept] == [False, False, True, True, True]
+    assert len(ledger.quarantined()) == 5
+
+
 @pytest.mark.parametrize("announced", [{"sop_uid": "1.2.9"}, {"sop_class_uid": "1.2.840.10008.5.1.4.1.1.7"}])
 def test_an_instance_that_is_not_the_announced_one_is_refused(
     inbox: Inbox, ledger: Ledger, announced: dict[str, str]
