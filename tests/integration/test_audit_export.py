@@ -56,10 +56,12 @@ def syslog(certificates: Path, port: int, taken: list[bytes]) -> Iterator[None]:
 
 
 def messages(taken: list[bytes]) -> list[bytes]:
-    """Return the frames (RFC 5425 Section 4.3)."""
+    """Return the frames that came whole (RFC 5425 Section 4.3); the last one may still be on its way."""
     content, found = b"".join(taken), []
-    while content:
+    while b" " in content:
         length, _, content = content.partition(b" ")
+        if len(content) < int(length):
+            break
         found.append(content[: int(length)])
         content = content[int(length) :]
     return found
