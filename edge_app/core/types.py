@@ -6,6 +6,7 @@ are in the DICOM patient coordinate system (x to the patient's left, y to the ba
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -137,6 +138,9 @@ class SliceMeasures:
     noise_hu: float  # robust standard deviation of high-pass filtered brain tissue; nan where there is none
     head_width_mm: float  # bounding box of the body, left to right
     head_height_mm: float  # bounding box of the body, front to back
+    skull_edge_mm: float = math.nan  # mean width of the skull's inner edge; nan where there is no cavity
+    metal_area_mm2: float = 0.0  # above 2400 HU
+    cut_length_mm: float = 0.0  # of the head's outline, at the edge of the image or the reconstruction circle
 
 
 @dataclass(frozen=True, eq=False, slots=True)

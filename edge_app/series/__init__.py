@@ -7,6 +7,7 @@ from edge_app.series.head import brain_range, looks_like_head, vertex_seen
 from edge_app.series.headers import load_instance, read_header
 from edge_app.series.measures import measure_slice
 from edge_app.series.pixels import decode_slice
+from edge_app.series.quality import check_quality
 from edge_app.series.selection import CT_IMAGE_STORAGE, Candidate, Selection, make_candidates, select_series
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Stack",
     "brain_range",
     "check",
+    "check_quality",
     "decode_slice",
     "expected_slices",
     "is_geometry_complete",

@@ -283,7 +283,7 @@ def _check_contrast(stack: Stack, measures: Sequence[SliceMeasures]) -> Reason |
 
 
 def _check_noise(measures: Sequence[SliceMeasures]) -> Reason | None:
-    """Refuse only what no reader would accept; finer scores of motion, metal and truncation are not measured yet."""
+    """Refuse only what no reader would accept; what is less than that is `edge_app.series.quality`'s to judge."""
     values = [m.noise_hu for m in measures if shows_brain(m)]
     if values and float(np.median(values)) > MAX_NOISE_HU:
         return reason("Q-16", f"noise {np.median(values):.0f} HU")

@@ -21,6 +21,7 @@ __all__ = [
     "head_extent_mm",
     "looks_like_head",
     "shows_brain",
+    "slice_heights_mm",
     "vertex_seen",
 ]
 
@@ -62,7 +63,7 @@ def has_body(measures: Sequence[SliceMeasures]) -> bool:
     return bool(measures) and float(np.median([m.body_fraction for m in measures])) >= MIN_BODY_FRACTION
 
 
-def _heights_mm(stack: Stack) -> list[float]:
+def slice_heights_mm(stack: Stack) -> list[float]:
     """Return the height each slice stands for: half the distance to either neighbour, a full spacing at the ends."""
     if len(stack.headers) == 1:
         return [stack.coverage_mm]
@@ -75,7 +76,7 @@ def brain_extent_mm(stack: Stack, measures: Sequence[SliceMeasures]) -> float:
     """Return the height over which brain is seen."""
     seen = {m.sop_uid for m in measures if shows_brain(m)}
     return sum(
-        height for header, height in zip(stack.headers, _heights_mm(stack), strict=True) if header.sop_uid in seen
+        height for header, height in zip(stack.headers, slice_heights_mm(stack), strict=True) if header.sop_uid in seen
     )
 
 
@@ -83,7 +84,7 @@ def head_extent_mm(stack: Stack, measures: Sequence[SliceMeasures]) -> float:
     """Return the height over which bone is seen, at most `VERTEX_TO_BASE_MM`: air above the vertex does not count."""
     seen = {m.sop_uid for m in measures if m.skull_area_mm2 >= MIN_SKULL_MM2}
     total = sum(
-        height for header, height in zip(stack.headers, _heights_mm(stack), strict=True) if header.sop_uid in seen
+        height for header, height in zip(stack.headers, slice_heights_mm(stack), strict=True) if header.sop_uid in seen
     )
     return min(total, VERTEX_TO_BASE_MM)
 

@@ -1,6 +1,6 @@
-"""What the gate needs to know about one slice's pixels, in about a millisecond.
+"""What the gate needs to know about one slice's pixels, in one to two milliseconds.
 
-Everything but the noise is measured on a copy shrunk to about 1 mm a pixel by area averaging.
+Everything but noise and metal is measured on a copy shrunk to about 1 mm a pixel by area averaging.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_app.core.types import SliceImage, SliceMeasures
+from edge_app.series.artefacts import cut_length_mm, metal_area_mm2, skull_edge_mm
 
 __all__ = ["BODY_HU", "BONE_HU", "measure_slice"]
 
@@ -50,7 +51,7 @@ def measure_slice(image: SliceImage) -> SliceMeasures:
     body = np.greater(small, BODY_HU).view(np.uint8)
     head, box = _largest_object(body, _odd(_CONTACT_MM, pixel_mm))
     left, top, width, height = box
-    inside_mm2, brain_mm2, tissue = 0.0, 0.0, _Tissue()
+    inside_mm2, brain_mm2, metal_mm2, edge_mm, tissue = 0.0, 0.0, 0.0, math.nan, _Tissue()
     if min(width, height) >= _SMALLEST_PIXELS:
         part = np.ascontiguousarray(small[top : top + height, left : left + width])
         inside = _enclosed(np.greater(part, BONE_HU).view(np.uint8), pixel_mm)
@@ -61,6 +62,8 @@ def measure_slice(image: SliceImage) -> SliceMeasures:
         # Two pixels off the bone: there partial volume makes brain look dense.
         core = np.asarray(cv2.erode(inside, np.ones((5, 5), np.uint8)), dtype=np.bool_)
         tissue = _measure_tissue(image.hu, smooth, core, brain > 0, (left, top), small.shape)
+        edge_mm = skull_edge_mm(part, inside, pixel_mm)
+        metal_mm2 = metal_area_mm2(_at_full_size(image.hu, box, small.shape), image.spacing_mm)
     return SliceMeasures(
         sop_uid=image.sop_uid,
         air_hu=_air(small, head),
@@ -73,6 +76,9 @@ def measure_slice(image: SliceImage) -> SliceMeasures:
         noise_hu=tissue.noise_hu,
         head_width_mm=width * pixel_mm[1],
         head_height_mm=height * pixel_mm[0],
+        skull_edge_mm=edge_mm,
+        metal_area_mm2=metal_mm2,
+        cut_length_mm=cut_length_mm(small, head, pixel_mm),
     )
 
 
@@ -114,6 +120,13 @@ def _shrink(image: SliceImage) -> tuple[NDArray[np.int16], tuple[float, float]]:
     width = max(8, columns // max(1, round(_WORKING_MM / column_mm)))
     small = np.asarray(cv2.resize(image.hu, (width, height), interpolation=cv2.INTER_AREA), dtype=np.int16)
     return small, (row_mm * rows / height, column_mm * columns / width)
+
+
+def _at_full_size(hu: NDArray[np.int16], box: tuple[int, int, int, int], shape: tuple[int, ...]) -> NDArray[np.int16]:
+    """Return the part of the slice that a box (left, top, width, height) of the shrunk image of `shape` covers."""
+    left, top, width, height = box
+    scale_y, scale_x = hu.shape[0] / shape[0], hu.shape[1] / shape[1]
+    return hu[int(top * scale_y) : int((top + height) * scale_y), int(left * scale_x) : int((left + width) * scale_x)]
 
 
 def _odd(length_mm: float, pixel_mm: tuple[float, float]) -> int:

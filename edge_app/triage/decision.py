@@ -1,7 +1,8 @@
 """Calibrated probabilities to the one thing the screen may say.
 
 Haemorrhage outranks everything (SCREEN.md R04): only when it is below its lower threshold is anything else said.
-Between the two thresholds the answer is INDETERMINATE, and so it is for a study unlike the training data.
+Between the two thresholds the answer is INDETERMINATE, and so it is for a study unlike the training data, or with
+poor images.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ def decide(
     distance: float,
     distance_threshold: float,
     ischaemia_output: Literal["off", "research", "on"],
+    doubts: tuple[Reason, ...] = (),
 ) -> Decision:
     """Decide what may be said of a patient (R04, R06, R20, R25).
 
@@ -67,6 +69,8 @@ def decide(
         How unlike the training data the study is, and from where on nothing is said of it.
     ischaemia_output
         `off` leaves ischaemic signs out of the decision.
+    doubts
+        Why the images are not good enough to say anything, e.g. motion; empty if they are.
 
     Raises
     ------
@@ -81,8 +85,9 @@ def decide(
     ischemic = 0 if ischaemia_output == "off" else _level(probabilities["ischemic"], operating_points["ischemic"])
     off = (ISCHAEMIA_OFF,) if ischaemia_output == "off" else ()
 
-    if distance > distance_threshold:
-        return Decision(Verdict.INDETERMINATE, (reason("Q-20"),), ischemic == _SUSPECTED, off)
+    unlike = (reason("Q-20"),) if distance > distance_threshold else ()
+    if doubts or unlike:
+        return Decision(Verdict.INDETERMINATE, (*doubts, *unlike), ischemic == _SUSPECTED, off)
     if hemorrhage == _SUSPECTED:
         too = (ISCHAEMIA_TOO,) if ischemic == _SUSPECTED else ()
         return Decision(Verdict.HEMORRHAGE, (), bool(too), off + too)

@@ -28,6 +28,7 @@ from edge_app.series.gate import check
 from edge_app.series.geometry import Stack, order_slices
 from edge_app.series.head import brain_range
 from edge_app.series.measures import measure_slice
+from edge_app.series.quality import check_quality
 from edge_app.series.selection import Candidate, Selection, make_candidates, select_series
 from edge_app.triage.decision import decide
 from edge_app.triage.key_slices import choose_key_slices
@@ -177,6 +178,7 @@ class StudyAnalysis:
         measures = [self.measures[header.sop_uid] for header in stack.headers]
         seen = brain_range(stack, measures, max_slices=patient_model.max_slices)
         scores = [self.scores[stack.headers[index].sop_uid] for index in seen]
+        poor = check_quality(stack, measures)
         with self.timed("patient_model"):
             patient = models.patient.predict(scores, [stack.positions_mm[index] for index in seen])
         decision = decide(
@@ -185,6 +187,7 @@ class StudyAnalysis:
             distance=patient.distance,
             distance_threshold=patient_model.distance_threshold,
             ischaemia_output=self._settings.ischaemia_output,
+            doubts=(poor,) if poor else (),
         )
         keys = choose_key_slices(softmax(np.stack([score.logits for score in scores])), patient.attention)
         # Slices above the vertex hold no head and need no remark; a neck left out or thinned slices do.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge_app.core.errors import BackendError
-from edge_app.core.types import Verdict
+from edge_app.core.types import Reason, Verdict
 from edge_app.triage.decision import ISCHAEMIA_OFF, ISCHAEMIA_TOO, Decision, decide
 
 
@@ -97,3 +97,19 @@ def test_a_number_that_is_none_is_an_error_never_a_verdict(bad: float) -> None:
             decision(**arguments)
     with pytest.raises(BackendError, match="distance"):
         decision(0.1, 0.1, distance=bad)
+
+
+@pytest.mark.requirement("R20")
+def test_poor_images_are_indeterminate_whatever_the_scores_say() -> None:
+    doubt = Reason("Q-16", "Image quality (motion in slices 3-5)")
+    for hemorrhage in (0.01, 0.99):
+        found = decide(
+            {"negative": 1 - hemorrhage, "hemorrhage": hemorrhage, "ischemic": 0.0},
+            POINTS,
+            distance=9.0,
+            distance_threshold=1.0,
+            ischaemia_output="on",
+            doubts=(doubt,),
+        )
+        assert found.verdict is Verdict.INDETERMINATE
+        assert [r.code for r in found.reasons] == ["Q-16", "Q-20"]
