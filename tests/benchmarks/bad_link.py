@@ -61,6 +61,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=9, help="messages for each link")
     parser.add_argument("--images", type=int, default=4, help="images of the study, 512 by 512")
     parser.add_argument("--link", type=int, action="append", help="number of the link in the table, from 1")
+    parser.add_argument("--seed", type=int, default=1, help="the simulated scanner: 1 sends RLE, 3 uncompressed")
     arguments = parser.parse_args()
     if reason := why_not():
         sys.stderr.write(f"cannot be measured here: {reason}\n")
@@ -72,7 +73,7 @@ def main() -> int:
         if arguments.link and number not in arguments.link:
             continue
         times = measure_messages(case, arguments.runs)
-        key_s, study_s, arrived = measure_study(case, arguments.images)
+        key_s, study_s, arrived = measure_study(case, arguments.images, arguments.seed)
         whole &= arrived.startswith("all")
         _say(
             f"| {case.kbit_s} kbit/s, {case.round_trip_ms} ms, {case.loss_percent:g} % | {case.outage_s:g} s "
@@ -93,10 +94,10 @@ def measure_messages(case: Case, runs: int) -> list[float]:
     return times
 
 
-def measure_study(case: Case, images: int) -> tuple[float, float, str]:
+def measure_study(case: Case, images: int, seed: int) -> tuple[float, float, str]:
     """Return when the first key slice and everything was there, and what arrived; the link fails in between."""
     with _laid(case) as (link, ledger, there), tempfile.TemporaryDirectory() as made:
-        files = write_study(make_study(1, "hemorrhage"), Path(made))
+        files = write_study(make_study(seed, "hemorrhage"), Path(made))
         middle = len(files) // 2
         uids = _take_in(ledger, files[middle : middle + images])
         study_uid, key_uid = ledger.instances()[0].study_uid, uids[images // 2]
