@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edge_app.core.errors import ConfigError, MsuError, StoreError
 
@@ -191,49 +191,55 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _receive(arguments: argparse.Namespace) -> int:
-    from edge_app.processes import lifecycle
+    from edge_app.processes import lifecycle, receive
+    from edge_app.processes.start import started
 
-    settings, stop = _start_process(arguments)
-    from edge_app.processes import receive
+    settings = _settings(arguments)
+    with started("receive", settings, supervised=arguments.supervised) as process:
 
-    receive.run(settings, stop=stop, ready=lifecycle.print_ready)
+        def ready(aet: str, host: str, port: int) -> None:
+            process.notifier.ready()
+            lifecycle.print_ready(aet, host, port)
+
+        receive.run(settings, stop=process.stop, ready=ready, alive=process.notifier.alive)
     return 0
 
 
 def _work(arguments: argparse.Namespace) -> int:
-    settings, stop = _start_process(arguments)
     from edge_app.processes import work
+    from edge_app.processes.start import started
 
-    work.run(settings, stop=stop)
+    settings = _settings(arguments)
+    with started("work", settings, supervised=arguments.supervised) as process:
+        work.run(settings, stop=process.stop, ready=process.notifier.ready, alive=process.notifier.alive)
     return 0
 
 
 def _screen(arguments: argparse.Namespace) -> int:
-    from edge_app.processes import lifecycle
+    from edge_app.processes import lifecycle, screen
+    from edge_app.processes.start import started
 
-    settings, stop = _start_process(arguments)
+    settings = _settings(arguments)
     lifecycle.choose_display(headless=arguments.headless)
-    from edge_app.processes import screen
-
-    screen.run(settings, stop=stop, screenshot_dir=arguments.screenshots)
+    with started("screen", settings, supervised=arguments.supervised) as process:
+        screen.run(
+            settings,
+            stop=process.stop,
+            ready=process.notifier.ready,
+            alive=process.notifier.alive,
+            screenshot_dir=arguments.screenshots,
+        )
     return 0
 
 
 def _deliver(arguments: argparse.Namespace) -> int:
-    settings, stop = _start_process(arguments)
     from edge_app.processes import deliver
-
-    deliver.run(settings, stop=stop)
-    return 0
-
-
-def _start_process(arguments: argparse.Namespace) -> tuple[Settings, Any]:
-    from edge_app.core.logs import setup_logging
-    from edge_app.processes import lifecycle
+    from edge_app.processes.start import started
 
     settings = _settings(arguments)
-    setup_logging()
-    return settings, lifecycle.stop_event(supervised=arguments.supervised)
+    with started("deliver", settings, supervised=arguments.supervised) as process:
+        deliver.run(settings, stop=process.stop, ready=process.notifier.ready, alive=process.notifier.alive)
+    return 0
 
 
 def _send(arguments: argparse.Namespace) -> int:

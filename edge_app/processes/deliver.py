@@ -35,7 +35,13 @@ STUCK_S = 60.0
 _log = get_logger(__name__)
 
 
-def run(settings: Settings, *, stop: threading.Event, ready: Callable[[], None] | None = None) -> None:
+def run(
+    settings: Settings,
+    *,
+    stop: threading.Event,
+    ready: Callable[[], None] | None = None,
+    alive: Callable[[], None] | None = None,
+) -> None:
     """Send what is in the outbox until `stop` is set; returns within about a second of that.
 
     Parameters
@@ -44,6 +50,8 @@ def run(settings: Settings, *, stop: threading.Event, ready: Callable[[], None] 
         `[delivery]` says where to; without a destination the process only says so.
     ready
         Called once when the ledger is open and the first heartbeat given.
+    alive
+        Called about once a second as long as no destination's thread is stuck.
 
     Raises
     ------
@@ -59,7 +67,7 @@ def run(settings: Settings, *, stop: threading.Event, ready: Callable[[], None] 
         retried = outbox.requeue_failed(ledger)
         if retried:
             _log.event(404, "given up before, tried again", rows=retried)
-        loop = _Loop(settings, ledger, stop)
+        loop = _Loop(settings, ledger, stop, alive)
         try:
             loop.run(ready)
         finally:
@@ -67,9 +75,12 @@ def run(settings: Settings, *, stop: threading.Event, ready: Callable[[], None] 
 
 
 class _Loop:
-    def __init__(self, settings: Settings, ledger: Ledger, stop: threading.Event) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, stop: threading.Event, alive: Callable[[], None] | None
+    ) -> None:
         self._ledger = ledger
         self._stop = stop
+        self._alive = alive
         self._beat_at_s = self._forgotten_at_s = float("-inf")
         self._analysis = settings.analysis
         self._delivery = settings.delivery
@@ -171,6 +182,8 @@ class _Loop:
         if now_s - self._beat_at_s >= BEAT_S and not stuck:
             self._beat_at_s = now_s
             self._ledger.beat(self._detail())
+            if self._alive:
+                self._alive()
 
     def _detail(self) -> dict[str, object]:
         """Return the centre's state, and that of all destinations."""

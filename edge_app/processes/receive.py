@@ -38,7 +38,13 @@ ROOM_LOW, ROOM_HIGH = 1.5, 2.0
 _log = get_logger(__name__)
 
 
-def run(settings: Settings, *, ready: Callable[[str, str, int], None] | None = None, stop: threading.Event) -> None:
+def run(
+    settings: Settings,
+    *,
+    ready: Callable[[str, str, int], None] | None = None,
+    alive: Callable[[], None] | None = None,
+    stop: threading.Event,
+) -> None:
     """Receive until `stop` is set, then end within 2 s.
 
     Parameters
@@ -46,6 +52,8 @@ def run(settings: Settings, *, ready: Callable[[str, str, int], None] | None = N
     ready
         Called once with (AE title, host, port) when an association would be accepted: after the first C-ECHO to
         ourselves was answered.
+    alive
+        Called about once a second as long as the C-ECHOs to ourselves are answered.
 
     Raises
     ------
@@ -67,10 +75,17 @@ def run(settings: Settings, *, ready: Callable[[str, str, int], None] | None = N
             _beat(ledger, inbox, receiver, settings)
             if ready:
                 ready(settings.receiver.aet, settings.receiver.host, _port(receiver, settings))
-            _watch(ledger, inbox, receiver, settings, stop)
+            _watch(ledger, inbox, receiver, settings, stop, alive)
 
 
-def _watch(ledger: Ledger, inbox: Inbox, receiver: Receiver, settings: Settings, stop: threading.Event) -> None:
+def _watch(
+    ledger: Ledger,
+    inbox: Inbox,
+    receiver: Receiver,
+    settings: Settings,
+    stop: threading.Event,
+    alive: Callable[[], None] | None,
+) -> None:
     """Leave signs of life as long as the receiver answers itself."""
     failed, checked_s = 0, monotonic_s()
     while not stop.wait(BEAT_S):
@@ -82,6 +97,8 @@ def _watch(ledger: Ledger, inbox: Inbox, receiver: Receiver, settings: Settings,
                 f"the receiver did not answer {failed} C-ECHOs to itself", remedy="It is started again by itself."
             )
         if not failed:
+            if alive:
+                alive()
             try:
                 _make_room(ledger, inbox, settings.receiver.min_free_bytes, settings.delivery.keep_days)
                 _beat(ledger, inbox, receiver, settings)

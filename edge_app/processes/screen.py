@@ -16,6 +16,7 @@ def run(
     *,
     stop: threading.Event,
     ready: Callable[[], None] | None = None,
+    alive: Callable[[], None] | None = None,
     screenshot_dir: Path | None = None,
 ) -> None:
     """Show the triage screen until `stop` is set or its window is closed; see `edge_app.ui.app.run_screen`.
@@ -28,4 +29,4 @@ def run(
     # Qt is loaded here, so that importing the composition root stays cheap.
     from edge_app.ui.app import run_screen
 
-    run_screen(settings, stop=stop, ready=ready, screenshot_dir=screenshot_dir)
+    run_screen(settings, stop=stop, ready=ready, alive=alive, screenshot_dir=screenshot_dir)

@@ -24,7 +24,13 @@ POLL_S = 0.03
 _log = get_logger(__name__)
 
 
-def run(settings: Settings, *, stop: threading.Event, ready: Callable[[], None] | None = None) -> None:
+def run(
+    settings: Settings,
+    *,
+    stop: threading.Event,
+    ready: Callable[[], None] | None = None,
+    alive: Callable[[], None] | None = None,
+) -> None:
     """Analyse what the receiver stores, until `stop` is set.
 
     A bundle that cannot be loaded does not end the process: images are still shown, and every study says E-101
@@ -34,6 +40,8 @@ def run(settings: Settings, *, stop: threading.Event, ready: Callable[[], None] 
     ----------
     ready
         Called once when the model is loaded (or refused) and what an earlier process left has been taken up.
+    alive
+        Called after each step of the loop: a batch of images, a scored slice, a look at the ledger.
 
     Raises
     ------
@@ -57,4 +65,6 @@ def run(settings: Settings, *, stop: threading.Event, ready: Callable[[], None] 
         while not stop.is_set():
             if not worker.step():
                 stop.wait(POLL_S)
+            if alive is not None:
+                alive()
         worker.stop()

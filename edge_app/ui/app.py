@@ -74,6 +74,7 @@ def run_screen(
     *,
     stop: threading.Event,
     ready: Callable[[], None] | None = None,
+    alive: Callable[[], None] | None = None,
     screenshot_dir: Path | None = None,
 ) -> None:
     """Show the screen until `stop` is set or the window is closed. Must run on the main thread.
@@ -82,6 +83,8 @@ def run_screen(
     ----------
     ready
         Called once, when the first picture of the store is on the screen.
+    alive
+        Called with each picture, some times a second, on the thread that draws.
     screenshot_dir
         Folder for ``<study_uid>-r<revision>.png`` of every terminal state (written beside, then renamed).
 
@@ -116,6 +119,8 @@ def run_screen(
         if ready is not None and not announced.is_set():
             announced.set()
             ready()
+        if alive is not None:
+            alive()
 
     controller.shown.connect(on_shown)
     # A Python signal handler runs only when the interpreter does: this timer lets it, and sees `stop`.
