@@ -98,8 +98,10 @@ def _parser() -> argparse.ArgumentParser:
     analyse.add_argument("--bundle", type=Path, help="model bundle")
     analyse.add_argument("--json", action="store_true", help="print one JSON object")
 
-    cases = command("cases", _cases, "list the studies in a store, with their results; or export them")
-    cases.add_argument("action", nargs="?", choices=("list", "export"), default="list")
+    cases = command("cases", _cases, "list the studies in a store, with their results; choose a series; or export them")
+    cases.add_argument("action", nargs="?", choices=("list", "choose", "export"), default="list")
+    cases.add_argument("--study", metavar="UID", help="choose: the study")
+    cases.add_argument("--series", metavar="UID", help="choose: the series to analyse; '' for the rule's choice")
     cases.add_argument("--deid", action="store_true", help="export without the patients (PS3.15 Annex E)")
     cases.add_argument("--out", type=Path, metavar="DIR", help="export: a new folder")
     cases.add_argument("--data", type=Path, required=True, metavar="DIR")
@@ -270,8 +272,28 @@ def _cases(arguments: argparse.Namespace) -> int:
 
     if arguments.action == "export":
         return _export_cases(arguments)
+    if arguments.action == "choose":
+        return _choose_series(arguments)
     with _open_ledger(arguments.data, "cases") as ledger:
         print_studies(list_cases(ledger), as_json=arguments.json)
+    return 0
+
+
+def _choose_series(arguments: argparse.Namespace) -> int:
+    if not arguments.study or arguments.series is None:
+        raise ConfigError("`msu cases choose` needs --study and --series", remedy="`msu cases --json` lists both.")
+    from edge_app.store.choices import choose_series
+
+    with _open_ledger(arguments.data, "cases") as ledger:
+        result = ledger.latest_result(arguments.study)
+        if result is None:
+            raise ConfigError(f"no result for study {arguments.study}", remedy="`msu cases` lists the studies.")
+        if arguments.series and not any(o.series_uid == arguments.series and o.choosable for o in result.series):
+            raise ConfigError(
+                f"series {arguments.series} cannot be analysed", remedy="`msu cases --json` says which are choosable."
+            )
+        choose_series(ledger, arguments.study, arguments.series, by="command line")
+    print("the worker will analyse the study again")
     return 0
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from edge_app.core.types import Reason
 
-__all__ = ["FALLBACK_REMARK", "TEXTS", "reason"]
+__all__ = ["FALLBACK_REMARK", "SERIES_TEXTS", "TEXTS", "reason"]
 
 FALLBACK_REMARK = "runs on the CPU, not on a TensorRT engine"
 """Begins the remark of every result that was made on another backend than intended; the screen shows a band."""
@@ -40,6 +40,31 @@ TEXTS: dict[str, str] = {
     "E-203": "Transfer stopped before the head was complete",
 }
 """Every code that may appear in a result, with its words (at most 60 characters, no detail)."""
+
+SERIES_TEXTS: dict[str, str] = {
+    "only": "only series that can be analysed",
+    "nearest": "nearest to the training protocol",
+    "crew": "chosen by the crew",
+    "none": "no series can be analysed",
+    "crew_chose_other": "the crew chose another",
+    "sharp_kernel": "sharp kernel",
+    "contrast": "contrast agent",
+    "not_whole": "does not cover a whole head without gaps",
+    "not_head": "does not look like a head",
+    "spacing_outside": "slice distance outside 2.5–5 mm",
+    "spacing_further": "slice distance further from 5 mm",
+    "smaller_coverage": "smaller coverage",
+    "fewer_slices": "fewer slices",
+    "same": "same as the chosen one",
+    "no_position": "slices without position or orientation",
+    "modality": "not a CT",
+    "not_ct": "not CT Image Storage",
+    "localizer": "localizer",
+    "reformatted": "reformatted images",
+    "derived": "derived images",
+    "not_axial": "not axial",
+}
+"""Why a series was analysed, or not (SCREEN.md R18); the screen translates by key."""
 
 
 def reason(code: str, detail: str = "") -> Reason:

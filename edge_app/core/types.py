@@ -7,7 +7,7 @@ are in the DICOM patient coordinate system (x to the patient's left, y to the ba
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
@@ -19,6 +19,7 @@ __all__ = [
     "FloatArray",
     "ModelIdentity",
     "Reason",
+    "SeriesOption",
     "SliceHeader",
     "SliceImage",
     "SliceMeasures",
@@ -177,6 +178,22 @@ class SliceResult:
 
 
 @dataclass(frozen=True, slots=True)
+class SeriesOption:
+    """One series of a study as the screen lists it, so that the crew may choose another one (SCREEN.md R18)."""
+
+    series_uid: str
+    number: int | None
+    description: str
+    kernel: str
+    images: int
+    thickness_mm: float | None
+    spacing_mm: float | None
+    analysed: bool
+    choosable: bool
+    why: str  # key of edge_app.core.reasons.SERIES_TEXTS
+
+
+@dataclass(frozen=True, slots=True)
 class StudyResult:
     """The outcome for one study; `to_json` gives the object that `msu analyse|cases --json` prints."""
 
@@ -196,6 +213,10 @@ class StudyResult:
     quality: tuple[str, ...] = ()
     """Remarks about the input that did not stop the result, in plain words."""
     revision: int = 1
+    series: tuple[SeriesOption, ...] = ()
+    """Every series of the study, the analysed one first."""
+    series_entry: int = 0
+    """Id of the crew's newest choice of a series that this result knows of (`edge_app.store.choices`); 0: none."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; keys are the command line's contract (README, "Output")."""
@@ -224,6 +245,8 @@ class StudyResult:
             "backend": self.backend,
             "revision": self.revision,
             "timings_ms": self.timings_ms,
+            "series": [asdict(option) for option in self.series],
+            "series_entry": self.series_entry,
         }
 
     @classmethod
@@ -244,4 +267,6 @@ class StudyResult:
             key_slices=tuple(body["key_slices"]),
             quality=tuple(body["quality"]),
             revision=body["revision"],
+            series=tuple(SeriesOption(**option) for option in body.get("series", ())),
+            series_entry=body.get("series_entry", 0),
         )

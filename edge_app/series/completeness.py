@@ -102,6 +102,7 @@ def judge(
     settings: CompletenessSettings,
     brain_top_seen: bool | None = None,
     expected: int | None = None,
+    late: bool = False,
 ) -> Completeness:
     """Decide whether to go on waiting for slices.
 
@@ -115,6 +116,8 @@ def judge(
         Those that brought slices of this series, in any order.
     settings
         The three quiet times.
+    late
+        The series was complete and has a result already; a slice was added to it since.
     """
     geometry = is_geometry_complete(stack, brain_top_seen=brain_top_seen, expected=expected)
     outcomes = {association.outcome for association in associations}
@@ -125,6 +128,8 @@ def judge(
         wait_s, why = last_slice_s + settings.quiet_incomplete_s, "geometry not complete"
     elif all_released and expected is not None and stack is not None and len(stack.headers) == expected:
         wait_s, why = last_slice_s, "all announced slices came and the sender has closed"
+    elif late:
+        wait_s, why = last_slice_s + settings.quiet_released_s, "a late slice of a series that was complete"
     elif all_released and len(associations) == 1:
         wait_s, why = since_s + settings.quiet_released_s, "geometry complete and the sender has closed"
     else:

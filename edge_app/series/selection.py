@@ -10,6 +10,8 @@ otherwise derived. Among those the first difference in this order decides:
 5. slice distance within 2.5–5.5 mm, then nearest to 5 mm (what the model was trained on);
 6. larger coverage, then more slices;
 7. the smaller SeriesInstanceUID, so that the order of arrival never decides.
+
+The crew may choose another series that can be analysed at all; the gate then judges that one as it would any other.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_app.core.errors import HeaderError
-from edge_app.core.reasons import reason
+from edge_app.core.reasons import SERIES_TEXTS, reason
 from edge_app.core.types import Reason, SliceHeader, SliceMeasures
 from edge_app.series.completeness import is_geometry_complete
 from edge_app.series.geometry import Stack, order_slices
@@ -34,7 +36,7 @@ MAX_TILT_DEG = 30.0
 """Beyond this from axial a series is sagittal, coronal or oblique (SCREEN.md R13)."""
 
 _NOT_ORIGINAL = frozenset(("LOCALIZER", "MPR", "PROJECTION IMAGE", "MIP", "MINIP", "AVERAGE", "VRT", "REFORMATTED"))
-_NOT_AXIAL = "not axial"
+_NOT_AXIAL = "not_axial"
 _TARGET_MM = 5.0
 _PREFERRED_MM = (2.4, 5.6)
 """2.5–5 mm with room for gantry tilt and rounding."""
@@ -59,10 +61,18 @@ class Selection:
 
     chosen: Candidate | None
     why: str
-    """In plain words, for the screen and the report."""
+    """Key of `SERIES_TEXTS`: why this one."""
     refused: Mapping[str, str]
-    """SeriesInstanceUID → why it was not chosen."""
+    """SeriesInstanceUID → why it was not chosen, a key of `SERIES_TEXTS`."""
+    choosable: frozenset[str] = frozenset()
+    """SeriesInstanceUIDs that the crew may choose."""
+    candidates: tuple[Candidate, ...] = ()
     reason: Reason | None = None
+
+    @property
+    def by_crew(self) -> bool:
+        """Say whether the crew chose, not the rule."""
+        return self.why == "crew"
 
 
 def make_candidates(
@@ -89,31 +99,48 @@ def make_candidates(
     return tuple(found)
 
 
-def select_series(candidates: Sequence[Candidate]) -> Selection:
-    """Choose the series to analyse by the rule at the top of this file."""
+def select_series(candidates: Sequence[Candidate], *, wanted: str = "") -> Selection:
+    """Choose the series to analyse by the rule at the top of this file.
+
+    Parameters
+    ----------
+    candidates
+        All series of the study.
+    wanted
+        SeriesInstanceUID that the crew chose; one that cannot be analysed at all leaves the choice to the rule.
+    """
     refused: dict[str, str] = {}
-    ranked: list[tuple[_Rank, Candidate, Stack]] = []
+    ranked: list[tuple[_Rank, Candidate]] = []
     for candidate in candidates:
         objection = _objection(candidate)
         if candidate.stack is None or objection:
-            refused[candidate.series_uid] = objection or "slices without position or orientation"
+            refused[candidate.series_uid] = objection or "no_position"
         else:
-            ranked.append((_rank(candidate, candidate.stack), candidate, candidate.stack))
+            ranked.append((_rank(candidate, candidate.stack), candidate))
     if not ranked:
-        return Selection(None, "no series can be analysed", refused, _reason_for_none(refused))
+        return Selection(
+            None, "none", refused, candidates=tuple(candidates), reason=_reason_for_none(candidates, refused)
+        )
+    choosable = frozenset(candidate.series_uid for _, candidate in ranked)
     ranked.sort(key=lambda entry: entry[0])
-    best_rank, best, stack = ranked[0]
-    for rank, candidate, _ in ranked[1:]:
-        refused[candidate.series_uid] = _difference(best_rank, rank)
-    return Selection(best, _describe(best.headers[0], stack, alone=len(ranked) == 1), refused)
+    best_rank, best = ranked[0]
+    if wanted in choosable:
+        best = next(candidate for _, candidate in ranked if candidate.series_uid == wanted)
+        refused |= dict.fromkeys(choosable - {wanted}, "crew_chose_other")
+        return Selection(best, "crew", refused, choosable, tuple(candidates))
+    refused |= {candidate.series_uid: _difference(best_rank, rank) for rank, candidate in ranked[1:]}
+    return Selection(best, "only" if len(ranked) == 1 else "nearest", refused, choosable, tuple(candidates))
 
 
-def _reason_for_none(refused: Mapping[str, str]) -> Reason:
+def _reason_for_none(candidates: Sequence[Candidate], refused: Mapping[str, str]) -> Reason:
     """Name the study's best failing: a CT series in another direction is nearer to analysable than a foreign object."""
     objections = [refused[uid] for uid in sorted(refused)]
     if _NOT_AXIAL in objections:
         return reason("Q-08")
-    return reason("Q-14", objections[0] if objections else "no images")
+    if not objections:
+        return reason("Q-14", "no images")
+    modality = next((h.modality for c in candidates for h in c.headers if h.modality not in ("CT", "")), "")
+    return reason("Q-14", f"modality {modality}" if objections[0] == "modality" else SERIES_TEXTS[objections[0]])
 
 
 def _is_localizer(header: SliceHeader) -> bool:
@@ -121,32 +148,31 @@ def _is_localizer(header: SliceHeader) -> bool:
 
 
 def _objection(candidate: Candidate) -> str:
-    """Return why a series cannot be analysed at all, or ""."""
+    """Return why a series cannot be analysed at all, a key of `SERIES_TEXTS`, or ""."""
     types = {value.upper() for header in candidate.headers for value in header.image_type}
-    foreign = next((h for h in candidate.headers if h.modality not in ("CT", "")), None)
-    if foreign is not None:
-        return f"modality {foreign.modality}"
+    if any(header.modality not in ("CT", "") for header in candidate.headers):
+        return "modality"
     if any(header.sop_class_uid != CT_IMAGE_STORAGE for header in candidate.headers):
-        return "not CT Image Storage"
+        return "not_ct"
     if types & _NOT_ORIGINAL:
-        return "localizer" if "LOCALIZER" in types else "reformatted images"
+        return "localizer" if "LOCALIZER" in types else "reformatted"
     if any(header.image_type[:1] == ("DERIVED",) and not header.lossy for header in candidate.headers):
-        return "derived images"
+        return "derived"
     if candidate.stack is not None and candidate.stack.tilt_deg > MAX_TILT_DEG:
         return _NOT_AXIAL
     return ""
 
 
 _RANK_WORDS = (
-    "sharp kernel",
-    "contrast agent",
-    "does not cover a whole head without gaps",
-    "does not look like a head",
-    "slice distance outside 2.5–5 mm",
-    "slice distance further from 5 mm",
-    "smaller coverage",
-    "fewer slices",
-    "same as the chosen one",
+    "sharp_kernel",
+    "contrast",
+    "not_whole",
+    "not_head",
+    "spacing_outside",
+    "spacing_further",
+    "smaller_coverage",
+    "fewer_slices",
+    "same",
 )
 
 
@@ -169,9 +195,3 @@ def _rank(candidate: Candidate, stack: Stack) -> _Rank:
 
 def _difference(best: _Rank, other: _Rank) -> str:
     return next(word for word, mine, theirs in zip(_RANK_WORDS, best, other, strict=True) if mine != theirs)
-
-
-def _describe(header: SliceHeader, stack: Stack, *, alone: bool) -> str:
-    kernel = f", kernel {header.convolution_kernel}" if header.convolution_kernel else ""
-    choice = "only axial series" if alone else "nearest to the training protocol"
-    return f"{choice}: {len(stack.headers)} slices {stack.spacing_mm:.1f} mm apart{kernel}"

@@ -65,6 +65,9 @@ class StudyAnalysis:
         self.scores: dict[str, SliceScores] = {}
         self.to_slice: dict[str, NDArray[np.float64]] = {}
         self._waiting: dict[str, FloatArray] = {}
+        self.wanted_series = ""
+        """SeriesInstanceUID that the crew chose; empty: the rule chooses."""
+        self._dropped: set[str] = set()
         self._unreadable = 0
         self._seconds: dict[str, float] = defaultdict(float)
         self._last_s = monotonic_s()
@@ -117,14 +120,19 @@ class StudyAnalysis:
     def select(self) -> tuple[Selection, Candidate | None]:
         """Choose the series; where none can be analysed, the largest is the one to show."""
         candidates = make_candidates(self.headers.values(), self.measures)
-        selection = select_series(candidates)
+        selection = select_series(candidates, wanted=self.wanted_series)
         largest = max(candidates, key=lambda c: (c.stack is not None, len(c.measures), len(c.headers)), default=None)
         return selection, selection.chosen or largest
 
     def keep_only(self, candidate: Candidate | None) -> None:
         """Stop waiting for the slices of other series: their scores would not be used."""
         wanted = {header.sop_uid for header in candidate.headers} if candidate else set()
+        self._dropped.update(self._waiting.keys() - wanted)
         self._waiting = {uid: prepared for uid, prepared in self._waiting.items() if uid in wanted}
+
+    def lacks_scores(self, candidate: Candidate | None) -> bool:
+        """Say whether slices of a series were dropped unscored: then all must be read again to judge it."""
+        return candidate is not None and any(header.sop_uid in self._dropped for header in candidate.headers)
 
     def conclude(
         self,

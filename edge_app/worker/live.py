@@ -24,11 +24,12 @@ from edge_app.core.logs import get_logger, short
 from edge_app.core.reasons import reason
 from edge_app.core.types import StudyResult, StudyStatus
 from edge_app.series.selection import CT_IMAGE_STORAGE
+from edge_app.store.choices import SeriesChoice, series_choice, studies_chosen_for
 from edge_app.store.ledger import FrameRow, InstanceRow, Ledger
 from edge_app.worker.live_study import LiveStudy
-from edge_app.worker.models import Models
+from edge_app.worker.models import Models, vital_signs
 from edge_app.worker.outcome import unfinished
-from edge_app.worker.publish import publish_frame, publish_saliency
+from edge_app.worker.publish import publish_frame, publish_saliency, unreadable_frame
 from edge_app.worker.reading import Reading, read_instance
 from edge_app.worker.recovery import MAX_ATTEMPTS, group_by_study, has_missed_conflict, is_settled
 
@@ -40,6 +41,9 @@ BATCH = 8
 BEAT_PERIOD_S = 0.5
 RECENT = 20
 """Finished studies that are still watched for images that come again with other pixels."""
+
+KEPT = 4
+"""Finished studies whose headers, measures and scores are kept: a late slice then costs no more than itself."""
 
 _P = ParamSpec("_P")
 
@@ -73,6 +77,8 @@ class Worker:
         self._open: OrderedDict[str, LiveStudy] = OrderedDict()
         self._arrived: deque[InstanceRow] = deque()
         self._recent: deque[str] = deque(maxlen=RECENT)
+        self._kept: OrderedDict[str, LiveStudy] = OrderedDict()
+        self._last_choice = 0
         self._last_id = 0
         self._version: int | None = None
         self._beat_at_s: float | None = None
@@ -115,26 +121,55 @@ class Worker:
         for uid in tuple(self._recent):
             if uid not in self._open and has_missed_conflict(self._ledger, uid):
                 self._open_study(self._ledger.instances(study_uid=uid))
+        for uid, choice in studies_chosen_for(self._ledger, after_entry=self._last_choice).items():
+            self._last_choice = max(self._last_choice, choice.entry)
+            self._on_choice(uid, choice)
 
     def _on_instance(self, row: InstanceRow) -> None:
         study = self._open.get(row.study_uid)
-        if study is not None and study.complete_since_s is None:
+        if study is not None:
+            study.reopen(revised=False)
             self._arrived.append(row)
             return
-        # Late for a study that is done, or about to be: what was left out of its scores may now be needed.
         rows = [known for known in self._ledger.instances(study_uid=row.study_uid) if known.id <= row.id]
-        if study is not None or not is_settled(self._ledger, rows):
+        if is_settled(self._ledger, rows):
+            return
+        kept = self._kept.pop(row.study_uid, None)
+        if kept is None:
+            self._open_study(rows)
+            return
+        kept.reopen(revised=True)
+        self._open[kept.uid] = kept
+        self._arrived.extend(known for known in rows if known.id > kept.last_id)
+        self._ledger.put_study(kept.uid, StudyStatus.RECEIVING, progress=kept.progress())
+
+    def _on_choice(self, uid: str, choice: SeriesChoice) -> None:
+        """Analyse the series the crew chose, as a new revision where there is a result."""
+        study = self._open.get(uid)
+        rows = [row for row in self._ledger.instances(study_uid=uid) if row.id <= self._last_id]
+        if study is not None and study.complete_since_s is None:
+            study.choose(choice)
+        elif rows and (study is not None or not is_settled(self._ledger, rows)):
             self._open_study(rows)
 
     def _open_study(self, rows: list[InstanceRow]) -> None:
         """Begin a study, or begin it again: all its images are read (again), and an older result is withdrawn."""
         uid = rows[0].study_uid
+        self._kept.pop(uid, None)
         if study := self._open.pop(uid, None):
             self._close(study)
             if study.attempt_id is not None:
                 self._ledger.end_attempt(study.attempt_id, "stopped")
         self._arrived = deque(row for row in self._arrived if row.study_uid != uid)
-        study = LiveStudy(rows[0], self._models, self._settings, boot=self._boot, clock=self._clock)
+        study = LiveStudy(
+            rows[0],
+            self._models,
+            self._settings,
+            boot=self._boot,
+            clock=self._clock,
+            choice=series_choice(self._ledger, uid),
+            revised=self._ledger.latest_result(uid) is not None,
+        )
         if self._ledger.count_crashes(uid) >= MAX_ATTEMPTS:
             self._give_up(study, rows[-1].id)
             return
@@ -174,7 +209,7 @@ class Worker:
             reading = read_instance(self._ledger.paths.root / row.path)
         except InputError as error:
             taken.append((study, row, None))
-            frames.append(_unreadable_frame(row, error))
+            frames.append(unreadable_frame(row, error))
             return
         taken.append((study, row, reading))
         if row.sop_class_uid == CT_IMAGE_STORAGE:
@@ -192,6 +227,8 @@ class Worker:
             self._ledger.put_study(study.uid, study.status(), patient=study.band(), progress=study.progress())
         elif self._clock() - study.complete_since_s > self._settings.analysis.timeout_s:
             self._finish(study, self._unfinished(study, "E-102", f"{self._settings.analysis.timeout_s:.0f} s"))
+        elif study.must_be_read_again:
+            self._open_study([row for row in self._ledger.instances(study_uid=study.uid) if row.id <= self._last_id])
         elif study.analysis.waiting:
             self._guard(study, self._score_next, study)
         else:
@@ -221,11 +258,16 @@ class Worker:
 
     def _finish(self, study: LiveStudy, result: StudyResult) -> None:
         """Write the result, and before it the maps it names."""
+        result = replace(result, series_entry=study.choice.entry)
         older = self._ledger.latest_result(study.uid)
         publish_saliency(self._ledger.paths, study.analysis, result.key_slices, older.revision + 1 if older else 1)
         stored = self._ledger.add_result(result, last_instance_id=study.last_id, attempt_id=study.attempt_id)
         self._close(study)
         self._recent.append(study.uid)
+        if stored.status is not StudyStatus.FAILED:
+            self._kept[study.uid] = study
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
         codes = [item.code for item in stored.reasons]
         _log.event(310, "result", study=short(study.uid), status=stored.status.value, reasons=codes)
 
@@ -264,35 +306,4 @@ class Worker:
         if self._beat_at_s is not None and now_s - self._beat_at_s < BEAT_PERIOD_S:
             return
         self._beat_at_s = now_s
-        models = self._models
-        identity = models.identity if models else None
-        self._ledger.beat(
-            {
-                "model": {
-                    "name": identity.name,
-                    "version": identity.version,
-                    "sha256": identity.sha256,
-                    "synthetic": identity.synthetic,
-                }
-                if identity
-                else None,
-                "backend": models.backend_name if models else None,
-                "problem": self._problem,
-                "fallback": models.remarks[0] if models and models.remarks else "",
-            }
-        )
-
-
-def _unreadable_frame(row: InstanceRow, error: InputError) -> FrameRow:
-    return FrameRow(
-        sop_uid=row.sop_uid,
-        study_uid=row.study_uid,
-        series_uid=row.series_uid,
-        position_mm=None,
-        row_spacing_mm=None,
-        column_spacing_mm=None,
-        rows=None,
-        columns=None,
-        path=None,
-        problem=error.message,
-    )
+        self._ledger.beat(vital_signs(self._models, self._problem))

@@ -11,6 +11,7 @@ from edge_app.core.types import StudyStatus
 from edge_app.series.completeness import AssociationState, Completeness, expected_slices, judge
 from edge_app.series.head import vertex_seen
 from edge_app.series.selection import CT_IMAGE_STORAGE, Candidate
+from edge_app.store.choices import SeriesChoice
 from edge_app.store.ledger import AssociationRow, InstanceRow
 from edge_app.worker.analyse import StudyAnalysis
 from edge_app.worker.models import Models
@@ -32,10 +33,22 @@ class LiveStudy:
         The study's first instance.
     boot
         Id of this boot: times of another one mean nothing.
+    choice
+        The series that the crew chose.
+    revised
+        The study has a result already.
     """
 
     def __init__(
-        self, first: InstanceRow, models: Models | None, settings: Settings, *, boot: str, clock: MonotonicClock
+        self,
+        first: InstanceRow,
+        models: Models | None,
+        settings: Settings,
+        *,
+        boot: str,
+        clock: MonotonicClock,
+        choice: SeriesChoice,
+        revised: bool,
     ) -> None:
         self.uid = first.study_uid
         self.patient_id = first.patient_id
@@ -49,10 +62,31 @@ class LiveStudy:
         self._settings = settings
         self._boot = boot
         self._clock = clock
+        self._revised = revised
+        self._last_series = first.series_uid
         self._shown: Candidate | None = None
         self._chosen: Candidate | None = None
         self._stale = False
         self._progress_at_s = 0.0
+        self.choose(choice)
+
+    def choose(self, choice: SeriesChoice) -> None:
+        """Take over what the crew chose."""
+        self.choice = choice
+        self.analysis.wanted_series = choice.series_uid
+        self._stale = True
+
+    def reopen(self, *, revised: bool) -> None:
+        """Wait for slices again: one came after the study was complete, or had its result."""
+        self.complete_since_s = None
+        self._revised = self._revised or revised
+        if revised:
+            self.closed, self.attempt_id = False, None
+
+    @property
+    def must_be_read_again(self) -> bool:
+        """Say whether slices are needed whose pixels were let go before they were scored."""
+        return self.analysis.lacks_scores(self.shown)
 
     def add(self, row: InstanceRow, reading: Reading | None) -> None:
         """Take in one instance; None for one that cannot be read at all."""
@@ -60,6 +94,7 @@ class LiveStudy:
         if row.sop_class_uid == CT_IMAGE_STORAGE or not self.analysis.headers:
             # Times of another boot cannot be compared: waiting starts anew.
             self.last_slice_s = row.received_s if row.boot_id == self._boot else self._clock()
+            self._last_series = row.series_uid
         if reading is not None:
             self.analysis.add(reading)
         elif row.sop_class_uid == CT_IMAGE_STORAGE:
@@ -88,6 +123,7 @@ class LiveStudy:
             settings=self._settings.completeness,
             brain_top_seen=vertex_seen(stack, measures) if stack else None,
             expected=expected_slices(stack.headers) if stack else None,
+            late=self._revised and stack is not None and self._last_series == stack.series_uid,
         )
         self.transfer_stopped = outcome.transfer_stopped
         return outcome

@@ -19,7 +19,7 @@ from edge_app.inference.predict import ImagePredictor, PatientPredictor
 from edge_app.inference.select import Choice, open_bundle_network
 from edge_app.preprocessing import PROFILES, Profile, profile_hash
 
-__all__ = ["Models", "load_models", "open_models"]
+__all__ = ["Models", "load_models", "open_models", "vital_signs"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -88,6 +88,24 @@ def load_models(settings: AnalysisSettings) -> Models:
     bundle = load_bundle(Path(settings.bundle) if settings.bundle else None)
     engines = Path(settings.engines) if settings.engines else None
     return open_models(bundle, threads=settings.threads, engines=engines)
+
+
+def vital_signs(models: Models | None, problem: str) -> dict[str, object]:
+    """Return what the worker's heartbeat says: which model runs on what, or why none does."""
+    identity = models.identity if models else None
+    return {
+        "model": {
+            "name": identity.name,
+            "version": identity.version,
+            "sha256": identity.sha256,
+            "synthetic": identity.synthetic,
+        }
+        if identity
+        else None,
+        "backend": models.backend_name if models else None,
+        "problem": problem,
+        "fallback": models.remarks[0] if models and models.remarks else "",
+    }
 
 
 def _remarks(image: Choice, patient: Choice) -> tuple[str, ...]:

@@ -7,13 +7,21 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from edge_app.core.reasons import reason
-from edge_app.core.types import CLASSES, Reason, SliceResult, SliceScores, StudyResult, StudyStatus
+from edge_app.core.reasons import SERIES_TEXTS, reason
+from edge_app.core.types import (
+    CLASSES,
+    Reason,
+    SeriesOption,
+    SliceResult,
+    SliceScores,
+    StudyResult,
+    StudyStatus,
+)
 from edge_app.inference.predict import softmax
 from edge_app.series.selection import Candidate, Selection
 from edge_app.worker.models import Models
 
-__all__ = ["merge_reasons", "named", "slice_rows", "start_result", "unfinished"]
+__all__ = ["merge_reasons", "named", "series_options", "slice_rows", "start_result", "unfinished"]
 
 DIGITS = 6
 """Decimals of the probabilities in a result: far finer than any threshold, and the same text on every machine."""
@@ -28,8 +36,6 @@ def start_result(
     models: Models | None,
 ) -> StudyResult:
     """Return the result as far as it is known before the patient network: final if there are reasons against one."""
-    others = len(selection.refused)
-    chosen = (f"chosen of {others + 1} series: {selection.why}",) if others and selection.chosen else ()
     return StudyResult(
         study_uid=study_uid,
         patient_id=shown.headers[0].patient_id if shown else "",
@@ -42,8 +48,45 @@ def start_result(
         model=models.identity if models else None,
         backend=models.backend_name if models else None,
         timings_ms={},
-        quality=(*chosen, *(models.remarks if models else ())),
+        quality=(*_chosen(selection), *(models.remarks if models else ())),
+        series=series_options(selection, shown),
     )
+
+
+def series_options(selection: Selection, shown: Candidate | None) -> tuple[SeriesOption, ...]:
+    """Return every series with why it was analysed or not: the one that is shown first, then by number."""
+    options = []
+    for candidate in selection.candidates:
+        first, stack = candidate.headers[0], candidate.stack
+        chosen = candidate is selection.chosen
+        options.append(
+            SeriesOption(
+                series_uid=candidate.series_uid,
+                number=first.series_number,
+                description=first.series_description,
+                kernel=first.convolution_kernel,
+                images=len(candidate.headers),
+                thickness_mm=first.slice_thickness_mm,
+                spacing_mm=round(stack.spacing_mm, 3) if stack else None,
+                analysed=chosen,
+                choosable=candidate.series_uid in selection.choosable,
+                why=selection.why if chosen else selection.refused[candidate.series_uid],
+            )
+        )
+    shown_uid = shown.series_uid if shown else ""
+    return tuple(
+        sorted(options, key=lambda o: (o.series_uid != shown_uid, o.number is None, o.number or 0, o.series_uid))
+    )
+
+
+def _chosen(selection: Selection) -> tuple[str, ...]:
+    """Return the remark that says which of several series was analysed, and why."""
+    chosen = selection.chosen
+    if chosen is None or chosen.stack is None or len(selection.candidates) < 2:
+        return ()
+    kernel = f", kernel {chosen.headers[0].convolution_kernel}" if chosen.headers[0].convolution_kernel else ""
+    what = f"{len(chosen.headers)} slices {chosen.stack.spacing_mm:.1f} mm apart{kernel}"
+    return (f"chosen of {len(selection.candidates)} series: {SERIES_TEXTS[selection.why]}: {what}",)
 
 
 def slice_rows(candidate: Candidate | None, scores: Mapping[str, SliceScores]) -> tuple[SliceResult, ...]:

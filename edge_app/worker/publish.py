@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from edge_app.core.errors import HeaderError
+from edge_app.core.errors import HeaderError, InputError
 from edge_app.core.types import SliceHeader
 from edge_app.series.completeness import MIN_COVERAGE_MM, expected_slices
 from edge_app.series.geometry import order_slices
 from edge_app.series.selection import Candidate
-from edge_app.store.ledger import FrameRow
+from edge_app.store.ledger import FrameRow, InstanceRow
 from edge_app.store.paths import StorePaths, uid_hash, write_atomically
 from edge_app.worker.analyse import StudyAnalysis
 from edge_app.worker.models import Models
 from edge_app.worker.reading import Reading
 
-__all__ = ["patient_band", "progress", "publish_frame", "publish_model", "publish_saliency"]
+__all__ = ["patient_band", "progress", "publish_frame", "publish_model", "publish_saliency", "unreadable_frame"]
 
 
 def publish_frame(paths: StorePaths, reading: Reading) -> FrameRow:
@@ -51,6 +51,22 @@ def publish_frame(paths: StorePaths, reading: Reading) -> FrameRow:
         columns=image.hu.shape[1] if image else None,
         path=relative,
         problem=problem,
+    )
+
+
+def unreadable_frame(row: InstanceRow, error: InputError) -> FrameRow:
+    """Return the row for an image of which not even the header can be read."""
+    return FrameRow(
+        sop_uid=row.sop_uid,
+        study_uid=row.study_uid,
+        series_uid=row.series_uid,
+        position_mm=None,
+        row_spacing_mm=None,
+        column_spacing_mm=None,
+        rows=None,
+        columns=None,
+        path=None,
+        problem=error.message,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from edge_app.core.types import StudyStatus
 from edge_app.series.selection import CT_IMAGE_STORAGE
+from edge_app.store.choices import series_choice
 from edge_app.store.ledger import InstanceRow, Ledger
 
 __all__ = ["MAX_ATTEMPTS", "group_by_study", "has_missed_conflict", "is_settled"]
@@ -23,12 +24,15 @@ def group_by_study(rows: Sequence[InstanceRow]) -> dict[str, list[InstanceRow]]:
 
 
 def is_settled(ledger: Ledger, rows: Sequence[InstanceRow]) -> bool:
-    """Say whether the newest result of a study covers all of its images.
+    """Say whether the newest result of a study covers all of its images, and the crew's choice of a series.
 
     A dose report or a screenshot that comes after the result changes nothing that was looked at.
     """
     times = ledger.result_times(rows[0].study_uid)
     if times is None or any(row.id > times[2] and row.sop_class_uid == CT_IMAGE_STORAGE for row in rows):
+        return False
+    result = ledger.latest_result(rows[0].study_uid)
+    if result is None or result.series_entry < series_choice(ledger, rows[0].study_uid).entry:
         return False
     return not has_missed_conflict(ledger, rows[0].study_uid)
 

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 
 from edge_app.cli import main
-from edge_app.core.types import Verdict
+from edge_app.core.types import SeriesOption, Verdict
+from edge_app.store.choices import series_choice
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
 from tests.stored_studies import add_ct_study, ct_uid, study_result
@@ -52,6 +54,22 @@ def test_an_export_without_deid_or_into_a_full_folder_is_refused(store: Path, tm
     assert main(["cases", "export", "--data", str(store), "--out", str(tmp_path / "out")]) == 78
     assert not (tmp_path / "out").exists()
     assert main(["cases", "export", "--deid", "--data", str(store), "--out", str(store)]) == 4
+
+
+@pytest.mark.requirement("R18")
+def test_a_series_is_chosen_by_command_if_it_can_be_analysed(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    option = SeriesOption("1.2.9", 7, "HEAD BONE", "BONE", 30, 5.0, 5.0, analysed=False, choosable=True, why="crew")
+    foreign = replace(option, series_uid="1.2.8", choosable=False)
+    with Ledger(StorePaths(store), "test") as ledger:
+        ledger.add_result(study_result(1, 2, series=(option, foreign)), last_instance_id=2)
+    choose = ["cases", "choose", "--data", str(store), "--study", ct_uid(1), "--series"]
+    assert main([*choose, "1.2.9"]) == 0
+    with Ledger(StorePaths(store), "test") as ledger:
+        assert series_choice(ledger, ct_uid(1)).series_uid == "1.2.9"
+    for refused in ([*choose, "1.2.8"], [*choose[:-2], "1.2.3", "--series", "1.2.9"], choose[:4]):
+        assert main(refused) == 78
+    assert "cannot be analysed" in capsys.readouterr().err
+    assert main([*choose, ""]) == 0
 
 
 def test_outcomes_are_taken_in_once_each_and_judged(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

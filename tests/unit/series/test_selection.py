@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from edge_app.core.reasons import SERIES_TEXTS
 from edge_app.core.types import SliceHeader
 from edge_app.series import make_candidates, select_series
 from edge_app.series.kernels import is_sharp
+from edge_app.series.selection import _RANK_WORDS
 from tests.slices import header, headers_at, measures
 
 
@@ -30,13 +32,13 @@ def _chosen(*series: list[SliceHeader]) -> tuple[str | None, dict[str, str]]:
 @pytest.mark.parametrize(
     ("better", "worse", "why"),
     [
-        ({}, {"convolution_kernel": "H60s"}, "sharp kernel"),
-        ({}, {"contrast_agent": "IODINE"}, "contrast agent"),
-        ({}, {"count": 15}, "does not cover a whole head without gaps"),
-        ({}, {"count": 120, "spacing_mm": 1.25}, "slice distance outside 2.5–5 mm"),
-        ({}, {"count": 50, "spacing_mm": 3.0}, "slice distance further from 5 mm"),
-        ({"count": 32}, {}, "smaller coverage"),
-        ({}, {}, "same as the chosen one"),
+        ({}, {"convolution_kernel": "H60s"}, "sharp_kernel"),
+        ({}, {"contrast_agent": "IODINE"}, "contrast"),
+        ({}, {"count": 15}, "not_whole"),
+        ({}, {"count": 120, "spacing_mm": 1.25}, "spacing_outside"),
+        ({}, {"count": 50, "spacing_mm": 3.0}, "spacing_further"),
+        ({"count": 32}, {}, "smaller_coverage"),
+        ({}, {}, "same"),
     ],
 )
 def test_the_first_difference_decides(better: dict[str, object], worse: dict[str, object], why: str) -> None:
@@ -55,8 +57,29 @@ def test_a_series_that_shows_a_head_is_preferred_once_measured() -> None:
     selection = select_series(make_candidates(legs + head, seen))
     assert selection.chosen is not None
     assert selection.chosen.series_uid == "1.2"
-    assert selection.refused == {"1.1": "does not look like a head"}
-    assert "nearest to the training protocol: 30 slices 5.0 mm apart, kernel H31s" in selection.why
+    assert selection.refused == {"1.1": "not_head"}
+    assert (selection.why, selection.by_crew) == ("nearest", False)
+
+
+@pytest.mark.requirement("R18")
+def test_the_crew_may_choose_any_series_that_can_be_analysed_at_all() -> None:
+    soft, bone = _series("1.1"), _series("1.2", convolution_kernel="H60s")
+    scout = [header(0, sop_uid="9", series_uid="1.3", image_type=("ORIGINAL", "PRIMARY", "LOCALIZER"))]
+    candidates = make_candidates(soft + bone + scout)
+    chosen = select_series(candidates, wanted="1.2")
+    assert chosen.chosen is not None
+    assert (chosen.chosen.series_uid, chosen.by_crew) == ("1.2", True)
+    assert chosen.refused == {"1.1": "crew_chose_other", "1.3": "localizer"}
+    assert chosen.choosable == {"1.1", "1.2"}
+    for impossible in ("1.3", "9.9"):
+        by_rule = select_series(candidates, wanted=impossible)
+        assert by_rule.chosen is not None
+        assert (by_rule.chosen.series_uid, by_rule.by_crew) == ("1.1", False)
+
+
+def test_every_why_has_its_words() -> None:
+    said = set(_RANK_WORDS) | {"only", "nearest", "crew", "none", "crew_chose_other"}
+    assert said < SERIES_TEXTS.keys()
 
 
 @pytest.mark.parametrize(
