@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from edge_app.core.types import CLASSES, Verdict
 from edge_app.inference.manifest import OperatingPoint
 from edge_app.triage.decision import decide
+from training.bootstrap import PatientBootstrap
 from training.shards import StudyRecord, class_counts
 
 __all__ = ["Thresholds", "evaluate_studies", "verdicts"]
 
-BOOTSTRAP_ROUNDS = 2000
 EXPECTED = {0: Verdict.NONE_DETECTED, 1: Verdict.HEMORRHAGE, 2: Verdict.ISCHEMIC}
+
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,73 +52,151 @@ def evaluate_studies(
     distances: NDArray[np.float64],
     thresholds: Thresholds,
     *,
+    patients: Sequence[str] | None = None,
+    sources: Sequence[str] | None = None,
     seed: int = 2023,
-) -> dict[str, object]:
-    """Return plain JSON types: accuracies, sensitivity and specificity per class, and groups of studies.
+) -> dict[str, Any]:
+    """Return plain JSON types: accuracies, rates of each class, of each source, and of groups of studies.
 
-    `accuracy` takes the class with the highest probability; `decision_accuracy` takes the vehicle's rule, where
-    INDETERMINATE is wrong whatever the truth. Intervals are 95 %, by bootstrap over studies.
+    `accuracy` and `confusion` take the class with the highest probability; `decision_accuracy`, `verdicts` and the
+    sensitivities and specificities the vehicle's rule, where INDETERMINATE is wrong whatever the truth. Intervals are
+    95 %, by bootstrap over patients.
+
+    Parameters
+    ----------
+    records, probabilities, distances
+        Of each study; probabilities are calibrated, (studies, 3).
+    thresholds
+        Chosen on other studies.
+    patients, sources
+        Of each study; each is its own patient, and no table of sources is made, unless told otherwise.
     """
     labels = np.asarray([record.label for record in records], np.int64)
     said = verdicts(probabilities, distances, thresholds)
-    right = probabilities.argmax(axis=1) == labels
-    decided = np.asarray([verdict == EXPECTED[label] for verdict, label in zip(said, labels, strict=True)])
-    rng = np.random.default_rng(seed)
-    per_class = {}
-    for index, name in enumerate(CLASSES):
-        flagged = np.asarray([verdict == EXPECTED[index] for verdict in said])
-        per_class[name] = {
-            "sensitivity": _rate(flagged[labels == index], rng),
-            "specificity": _rate(~flagged[labels != index], rng),
-        }
-    return {
+    bootstrap = PatientBootstrap(patients or [str(i) for i in range(len(records))], seed=seed)
+    everyone = np.ones(len(records), bool)
+    judged = _Judged(labels, probabilities, said, bootstrap)
+    result = {
         "n": len(records),
-        "studies": class_counts(labels),
-        "accuracy": _rate(right, rng),
-        "decision_accuracy": _rate(decided, rng),
-        "indeterminate": int(sum(verdict == Verdict.INDETERMINATE for verdict in said)),
+        "patients": len(set(patients)) if patients else len(records),
         "unlike_training": int((distances > thresholds.distance).sum()),
-        "per_class": per_class,
-        "by_lesion": _groups([r.lesion or "none" for r in records], right, decided),
-        "by_scanner": _groups([r.personality for r in records], right, decided),
-        "by_volume": _groups([_volume_group(r) for r in records], right, decided),
-        "confusion": [
-            [int(((labels == truth) & (probabilities.argmax(axis=1) == answer)).sum()) for answer in range(3)]
-            for truth in range(3)
-        ],
+        **judged.among(everyone),
+        "by_lesion": _groups(judged, [_kinds(record) or ("none",) for record in records]),
+        "by_scanner": _groups(judged, [(record.personality,) for record in records]),
+        "by_volume": _groups(judged, [(_volume_group(record),) for record in records]),
+        "by_extent": _groups(judged, [(_extent_group(record),) for record in records]),
     }
+    if sources is not None:
+        of = np.asarray(sources)
+        result["by_source"] = {name: judged.among(of == name) for name in sorted(set(sources))}
+    return result
 
 
-def _rate(hits: NDArray[np.bool_], rng: np.random.Generator) -> dict[str, object]:
-    """Return a share with its number of studies and its bootstrap interval."""
-    if not len(hits):
-        return {"value": None, "n": 0, "ci95": None}
-    rounds = rng.binomial(len(hits), hits.mean(), BOOTSTRAP_ROUNDS) / len(hits)  # resampling 0/1 values is binomial
-    low, high = np.quantile(rounds, [0.025, 0.975])
-    return {
-        "value": round(float(hits.mean()), 4),
-        "n": len(hits),
-        "ci95": [round(float(low), 4), round(float(high), 4)],
-    }
+@dataclass(frozen=True, eq=False, slots=True)
+class _Judged:
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    said: list[Verdict]
+    bootstrap: PatientBootstrap
+
+    def decided(self) -> Flags:
+        return np.asarray([v == EXPECTED[label] for v, label in zip(self.said, self.labels, strict=True)], bool)
+
+    def unsure(self) -> Flags:
+        return np.asarray([verdict == Verdict.INDETERMINATE for verdict in self.said], bool)
+
+    def among(self, members: Flags) -> dict[str, Any]:
+        """Return all rates of some studies."""
+        labels, unsure, rate = self.labels, self.unsure(), self.bootstrap.rate
+        likeliest = self.probabilities.argmax(axis=1)
+        order = [*EXPECTED.values(), Verdict.INDETERMINATE]
+        return {
+            "n": int(members.sum()),
+            "studies": class_counts(labels[members]),
+            "accuracy": rate(likeliest == labels, members),
+            "decision_accuracy": rate(self.decided(), members),
+            "indeterminate": int((unsure & members).sum()),
+            "abstention": rate(unsure, members),
+            "per_class": {name: self._class(index, members) for index, name in enumerate(CLASSES)},
+            "confusion": [
+                [int((members & (labels == truth) & (likeliest == answer)).sum()) for answer in range(len(CLASSES))]
+                for truth in range(len(CLASSES))
+            ],
+            "verdicts": [
+                [sum(v == answer for v, of in zip(self.said, members & (labels == truth), strict=True) if of)
+                 for answer in order]
+                for truth in range(len(CLASSES))
+            ],
+        }  # fmt: skip
+
+    def _class(self, index: int, members: Flags) -> dict[str, Any]:
+        true, unsure = self.labels == index, self.unsure()
+        flagged = np.asarray([verdict == EXPECTED[index] for verdict in self.said], bool)
+        likeliest = self.probabilities.argmax(axis=1) == index
+        rate = self.bootstrap.rate
+        return {
+            "sensitivity": rate(flagged, members & true),
+            "specificity": rate(~flagged, members & ~true),
+            # R25: INDETERMINATE is treated like a positive on the road, so sensitivity is told both ways.
+            "sensitivity_indeterminate_as_detected": rate(flagged | unsure, members & true),
+            "sensitivity_without_indeterminate": rate(flagged, members & true & ~unsure),
+            "f1": self.bootstrap.f1(likeliest & members, true & members),
+            "auc": self._auc(index, members),
+            "highest_class": {
+                "sensitivity": rate(likeliest, members & true),
+                "specificity": rate(~likeliest, members & ~true),
+            },
+        }
+
+    def _auc(self, index: int, members: Flags) -> dict[str, Any]:
+        return self.bootstrap.among(members).auc(self.probabilities[members, index], self.labels[members] == index)
 
 
-def _groups(names: Sequence[str], right: NDArray[np.bool_], decided: NDArray[np.bool_]) -> dict[str, dict[str, object]]:
-    groups: dict[str, dict[str, object]] = {}
-    for name in sorted(set(names)):
-        of = np.asarray([other == name for other in names])
+def _groups(judged: _Judged, names: Sequence[Sequence[str]]) -> dict[str, dict[str, Any]]:
+    """Return rates of groups of studies; a study may be in several."""
+    right = judged.probabilities.argmax(axis=1) == judged.labels
+    decided, unsure = judged.decided(), judged.unsure()
+    groups: dict[str, dict[str, Any]] = {}
+    for name in sorted({name for each in names for name in each}):
+        of = np.asarray([name in each for each in names], bool)
+        decision = judged.bootstrap.rate(decided, of)
         groups[name] = {
             "n": int(of.sum()),
             "accuracy": round(float(right[of].mean()), 4),
-            "decision_accuracy": round(float(decided[of].mean()), 4),
+            "decision_accuracy": decision["value"],
+            "ci95": decision["ci95"],
+            "right_or_indeterminate": judged.bootstrap.rate(decided | unsure, of),
         }
     return groups
+
+
+def _kinds(record: StudyRecord) -> tuple[str, ...]:
+    return tuple(record.lesion.split("+")) if record.lesion else ()
 
 
 def _volume_group(record: StudyRecord) -> str:
     if not record.lesion:
         return "none"
     finding = CLASSES[record.label]
+    if not np.isfinite(record.volume_ml):
+        return f"{finding}, volume not known"
     for limit in (5, 15, 30, 60, 120):
         if record.volume_ml < limit:
             return f"{finding} below {limit} ml"
     return f"{finding} from 120 ml"
+
+
+def _extent_group(record: StudyRecord) -> str:
+    """Return how high the lesion reaches through the stack: the only size there is where no mask was drawn."""
+    places = np.asarray(record.positions_mm)[np.asarray(record.slice_labels) > 0]
+    if not record.lesion:
+        return "none"
+    finding = CLASSES[record.label]
+    if not len(places):
+        return f"{finding}, slices not labelled"
+    steps = np.diff(np.sort(record.positions_mm))
+    extent_mm = float(places.max() - places.min()) + (float(np.median(steps)) if len(steps) else 0.0)
+    for limit in (15, 30, 60):
+        if extent_mm < limit:
+            return f"{finding} through less than {limit} mm"
+    return f"{finding} through 60 mm or more"

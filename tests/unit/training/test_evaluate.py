@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
+import pytest
 import torch
 
 from edge_app.inference.manifest import OperatingPoint
@@ -57,9 +61,49 @@ def test_indeterminate_counts_as_wrong_and_unlike_studies_are_indeterminate() ->
         [[0.9, 0.05, 0.05], [0.1, 0.85, 0.05], [0.1, 0.1, 0.8], [0.9, 0.05, 0.05], [0.3, 0.5, 0.2], [0.1, 0.1, 0.8]]
     )
     distances = np.asarray([1.0, 1.0, 1.0, 9.0, 1.0, 1.0])
-    result = evaluate_studies(records, probabilities, distances, Thresholds(POINTS, 2.0))  # type: ignore[arg-type]
-    assert result["accuracy"]["value"] == 1.0  # type: ignore[index]
-    assert result["decision_accuracy"]["value"] == round(4 / 6, 4)  # type: ignore[index]
+    result = evaluate_studies(records, probabilities, distances, Thresholds(POINTS, 2.0))
+    assert result["accuracy"]["value"] == 1.0
+    assert result["decision_accuracy"]["value"] == round(4 / 6, 4)
     assert result["indeterminate"] == 2
     assert result["unlike_training"] == 1
-    assert result["per_class"]["ischemic"]["sensitivity"] == {"value": 1.0, "n": 2, "ci95": [1.0, 1.0]}  # type: ignore[index]
+    assert result["per_class"]["ischemic"]["sensitivity"] == {"value": 1.0, "n": 2, "ci95": [1.0, 1.0]}
+
+
+def judged(count: int = 30, **changes: object) -> dict[str, Any]:
+    records = [replace(random_study(i, i % 3).record, **changes) for i in range(count)]
+    rng = np.random.default_rng(4)
+    probabilities = rng.dirichlet((1, 1, 1), count) * 0.5 + 0.5 * np.eye(3)[np.arange(count) % 3]
+    patients = [f"p{i // 2}" for i in range(count)]
+    sources = ["rsna" if i % 3 < 2 else "aisd" for i in range(count)]
+    return evaluate_studies(
+        records, probabilities, np.ones(count), Thresholds(POINTS, 2.0), patients=patients, sources=sources
+    )
+
+
+@pytest.mark.requirement("R25")
+def test_sensitivity_is_told_with_and_without_what_was_left_open() -> None:
+    rates = judged()["per_class"]["hemorrhage"]
+    strict = rates["sensitivity"]["value"]
+    assert strict <= rates["sensitivity_without_indeterminate"]["value"]
+    assert strict <= rates["sensitivity_indeterminate_as_detected"]["value"]
+    assert set(rates) >= {"f1", "auc", "specificity", "highest_class"}
+
+
+def test_every_source_has_its_own_rates_and_confusion() -> None:
+    result = judged()
+    assert result["patients"] == 15
+    assert result["by_source"]["aisd"]["studies"] == {"negative": 0, "hemorrhage": 0, "ischemic": 10}
+    assert sum(map(sum, result["by_source"]["rsna"]["confusion"])) == 20
+    assert sum(map(sum, result["verdicts"])) == 30
+    assert result["by_source"]["aisd"]["per_class"]["hemorrhage"]["sensitivity"]["value"] is None
+
+
+def test_a_study_with_two_kinds_of_blood_counts_for_both() -> None:
+    groups = judged(lesion="subdural+epidural")["by_lesion"]
+    assert groups["subdural"]["n"] == groups["epidural"]["n"] == 30
+
+
+def test_a_lesion_of_unknown_volume_is_no_large_one_and_is_told_by_its_extent() -> None:
+    result = judged(volume_ml=float("nan"))
+    assert {name for name in result["by_volume"] if "hemorrhage" in name} == {"hemorrhage, volume not known"}
+    assert result["by_extent"]["hemorrhage through less than 30 mm"]["n"] == 10
