@@ -20,13 +20,14 @@ from tqdm import tqdm
 from edge_app.core.errors import TrainingError
 from edge_app.core.types import FloatArray
 from training.data.prepared import PreparedSet
+from training.experiment import load_image_network, prepared_facts
 from training.families import Classifier
 from training.features import FeatureSet
 from training.shards import StudyRecord
 from training.slice_batches import to_unit
 from training.weights import weights_hash
 
-__all__ = ["FeatureCache", "slice_hashes", "study_features", "study_records"]
+__all__ = ["FeatureCache", "open_cache", "slice_hashes", "study_features", "study_records"]
 
 
 class FeatureCache:
@@ -98,6 +99,31 @@ class FeatureCache:
                 f"the features in {self.path} cannot be used: {error}",
                 remedy="Free space if the disk is full; delete the file if it is damaged.",
             ) from error
+
+
+def open_cache(image: Path, data: Path, device: str = "") -> FeatureCache:
+    """Return the cache of the image network in a folder, for prepared slices.
+
+    Parameters
+    ----------
+    image, data
+        From `msu train image` and `msu data preprocess`.
+    device
+        "" for the best there is.
+
+    Raises
+    ------
+    TrainingError
+        If the network cannot be read, or was trained on another preprocessing.
+    """
+    model, description = load_image_network(image)
+    profile = prepared_facts(data)["preparation"]["profile"]
+    if description["profile"] not in (profile, None):
+        raise TrainingError(
+            f"{image} was trained on profile {description['profile']}, {data} is {profile}",
+            remedy="Run `msu data preprocess` with the network's own profile.",
+        )
+    return FeatureCache(image, model, device=device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def slice_hashes(images: NDArray[np.generic]) -> list[bytes]:

@@ -27,7 +27,7 @@ from training.experiment import prepared_facts, profile_of, save_image_network
 from training.families import Classifier
 from training.recipes import SliceRecipe
 from training.slice_batches import Augmentation, Step, load_ahead, plan_steps, to_unit
-from training.stopping import BestWeights
+from training.stopping import BestWeights, DivergedError, Watch
 from training.targets import Targets, loss_sum, make_targets, right_sum
 from training.weights import read_tensors, start_weights, write_tensors
 
@@ -54,16 +54,23 @@ class ImageRun:
     """Steps after which the checkpoint is renewed, besides the end of each epoch."""
 
 
-def train_slices(run: ImageRun) -> dict[str, Any]:
+def train_slices(run: ImageRun, *, watch: Watch | None = None) -> dict[str, Any]:
     """Train, or go on training, and return the description that stands beside the best weights.
+
+    Parameters
+    ----------
+    watch
+        Told of each epoch, those of an earlier run included.
 
     Raises
     ------
     LeakageError
         If the prepared splits leak.
+    DivergedError
+        If a loss is not finite.
     TrainingError
-        If the data, the weights or a checkpoint cannot be used, a loss is not finite, or the disk is full. What the
-        last checkpoint holds stays.
+        If the data, the weights or a checkpoint cannot be used, or the disk is full. What the last checkpoint holds
+        stays.
     """
     recipe = run.recipe
     fabric = _fabric(run)
@@ -84,13 +91,20 @@ def train_slices(run: ImageRun) -> dict[str, Any]:
             "weights": run.weights,
         }
         trainer = _Trainer(fabric, run, model, identity)
-        trainer.begin(len(plan_steps(targets.usable(), recipe.batch, seed=0, epoch=0)))
         widths = tuple(window.width_hu for window in profile_of(facts).windows)
         augment = Augmentation(widths, recipe.seed, fabric.device) if recipe.augment else None
-        while not trainer.done:
-            trainer.epoch(sets["train"], targets, augment)
-            trainer.judge(sets["validation"], judged)
-        return trainer.finish(facts)
+        try:
+            trainer.begin(len(plan_steps(targets.usable(), recipe.batch, seed=0, epoch=0)))
+            for line in trainer.log if watch else ():
+                watch(int(line["epoch"]) - 1, line["loss"])
+            while not trainer.done:
+                trainer.epoch(sets["train"], targets, augment)
+                trainer.judge(sets["validation"], judged)
+                if watch:
+                    watch(trainer.epochs_done - 1, trainer.log[-1]["loss"])
+            return trainer.finish(facts)
+        finally:
+            trainer.close()
 
 
 class _Trainer:
@@ -101,6 +115,7 @@ class _Trainer:
         self.log: list[dict[str, float]] = []
         self.epochs_done, self.step, self.steps, self.loss_so_far = 0, 0, 0, 0.0
         self.started_from = ""
+        self.board: SummaryWriter | None = None
 
     @property
     def done(self) -> bool:
@@ -128,7 +143,6 @@ class _Trainer:
             self.best.recall(kept["best"])
             self.log, self.epochs_done = kept["log"], kept["epochs_done"]
             self.step, self.loss_so_far = kept["step"], kept["loss_so_far"]
-        self.board: SummaryWriter | None = None
         if self.fabric.is_global_zero:
             purge = self.epochs_done * steps + self.step
             self.board = SummaryWriter(str(self.run.out / "tensorboard"), purge_step=purge)
@@ -211,11 +225,15 @@ class _Trainer:
             },
             "log": self.log,
         }
-        if self.board:
-            self.board.close()
+        if self.fabric.is_global_zero:
             save_image_network(self.run.out, self.model, description)
         self.fabric.barrier()
         return description
+
+    def close(self) -> None:
+        """Close what was opened for the log."""
+        if self.board:
+            self.board.close()
 
     def _learn(self, step: Step, epoch: int, augment: Augmentation | None) -> torch.Tensor:
         device = self.fabric.device
@@ -241,7 +259,7 @@ class _Trainer:
         total = torch.stack(losses).sum().double()
         self.loss_so_far += float(self.fabric.all_reduce(total, reduce_op="mean"))
         if not math.isfinite(self.loss_so_far):
-            raise TrainingError(
+            raise DivergedError(
                 f"the loss is {self.loss_so_far} in epoch {epoch + 1}, by step {self.step}",
                 remedy="Lower --learning-rate, and give a new --out; this one's checkpoint is from before.",
             )

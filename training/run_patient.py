@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from training.novelty import choose_distance_threshold
 from training.patient_model import PatientModel
 from training.patient_transformer import PatientTransformer
 from training.published import BiGRUModel, CNNTransformer, PublishedPatient
-from training.stopping import BestWeights
+from training.stopping import BestWeights, Watch
 from training.train_patient import PatientRecipe, predict_patients, train_patient
 from training.weights import read_state_dict, write_tensors
 
@@ -73,9 +74,27 @@ def build_patient(arch: str, recipe: str, features: int, **sizes: int | float) -
 
 
 def train_studies(
-    arch: str, recipe: str, train: FeatureSet, validation: FeatureSet, *, epochs: int | None = None, seed: int = 2023
+    arch: str,
+    recipe: str,
+    train: FeatureSet,
+    validation: FeatureSet,
+    *,
+    epochs: int | None = None,
+    seed: int = 2023,
+    changes: Mapping[str, Any] | None = None,
+    sizes: Mapping[str, Any] | None = None,
+    watch: Watch | None = None,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train a patient network and return it with its description.
+
+    Parameters
+    ----------
+    epochs, changes
+        In place of the recipe's; `changes` by the names of `PatientRecipe` or `PublishedRecipe`.
+    sizes
+        Of the network, in place of its defaults.
+    watch
+        Told of each epoch.
 
     Raises
     ------
@@ -90,20 +109,22 @@ def train_studies(
             raise TrainingError(f"no {absent[0]} study in {side}", remedy="Add studies of this class and split again.")
     torch.manual_seed(seed)
     features = train.features[0].shape[1]
-    model = build_patient(arch, recipe, features)
+    model = build_patient(arch, recipe, features, **dict(sizes or {}))
+    changed = {**(changes or {}), "seed": seed, **({"epochs": epochs} if epochs else {})}
     if recipe == "ours":
-        ours = replace(PatientRecipe(), seed=seed, **({"epochs": epochs} if epochs else {}))
-        log = train_patient(model, train, validation, ours)  # type: ignore[arg-type]
+        ours = replace(PatientRecipe(), **changed)
+        log = train_patient(model, train, validation, ours, watch=watch)  # type: ignore[arg-type]
         threshold = choose_distance_threshold(train, validation, model)  # type: ignore[arg-type]
     else:
-        published = replace(PUBLISHED[arch], seed=seed, **({"epochs": epochs} if epochs else {}))
-        log = train_published(model, train, validation, published)
+        log = train_published(model, train, validation, replace(PUBLISHED[arch], **changed), watch=watch)
         threshold = None
     description = {
         "arch": arch,
         "recipe": recipe,
         "features": features,
         "seed": seed,
+        "changes": dict(changes or {}),
+        "sizes": dict(sizes or {}),
         "distance_threshold": threshold,
         "best": min(log, key=lambda line: line["loss"]),
         "log": log,
@@ -112,7 +133,7 @@ def train_studies(
 
 
 def train_published(
-    model: nn.Module, train: FeatureSet, validation: FeatureSet, recipe: PublishedRecipe, *, watch: Any = None
+    model: nn.Module, train: FeatureSet, validation: FeatureSet, recipe: PublishedRecipe, *, watch: Watch | None = None
 ) -> list[dict[str, float]]:
     """Train as published, but for what was wrong there: the best weights are kept, and no test study is seen.
 
@@ -121,7 +142,7 @@ def train_published(
     model
         `PublishedPatient`, trained in place.
     watch
-        Called with (epoch, validation loss) after each epoch; a search prunes through it.
+        Told of each epoch.
     """
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,7 +15,16 @@ from torch import nn
 
 from edge_app.core.errors import TrainingError
 
-__all__ = ["BestWeights"]
+__all__ = ["BestWeights", "DivergedError", "Watch"]
+
+Watch = Callable[[int, float], None]
+"""Told (epoch from 0 on, validation loss) after each epoch; a search prunes by raising from it."""
+
+
+class DivergedError(TrainingError):
+    """A loss is not finite: more rounds will not mend it; another learning rate may."""
+
+    code = "E-702"
 
 
 class BestWeights:
@@ -42,11 +52,11 @@ class BestWeights:
 
         Raises
         ------
-        TrainingError
-            If the loss is not finite: training has diverged, and more rounds will not mend it.
+        DivergedError
+            If the loss is not finite.
         """
         if not math.isfinite(loss):
-            raise TrainingError(
+            raise DivergedError(
                 f"the validation loss is {loss}", remedy="Lower the learning rate, or look at the data."
             )
         if loss < self.best_loss:

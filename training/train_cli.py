@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_app.core.errors import TrainingError
+from training.search_cli import add_search_arguments
 
 if TYPE_CHECKING:
-    from training.feature_cache import FeatureCache
+    from training.search_spaces import Drawn
 
 __all__ = ["train_parser"]
 
@@ -35,12 +35,17 @@ def train_parser() -> argparse.ArgumentParser:
     image.add_argument(
         "--weights", default="auto", metavar="W", help="imagenet, random, auto (ImageNet if to be had), or a file"
     )
-    for name, kind in (("epochs", int), ("batch", int), ("patience", int), ("learning-rate", float), ("seed", int)):
+    for name, kind in (("epochs", int), ("batch", int), ("patience", int), ("learning-rate", float),
+                       ("weight-decay", float), ("seed", int)):  # fmt: skip
         image.add_argument(f"--{name}", type=kind, metavar="X", help="in place of the recipe's")
     image.add_argument("--devices", type=int, default=1, metavar="N", help="devices of a node (for CPU: processes)")
     image.add_argument("--nodes", type=int, default=1, metavar="M", help="nodes; start with torchrun")
     image.add_argument("--accelerator", choices=("auto", "cpu", "cuda"), default="auto")
     image.add_argument("--checkpoint-steps", type=int, default=500, metavar="N")
+    _add_found(image)
+
+    search = command("search", _search, "search for hyperparameters; the same command joins, or goes on with, a search")
+    add_search_arguments(search)
 
     features = command("features", _features, "compute features and logits of all slices, kept by pixels and weights")
     _add_data(features)
@@ -54,6 +59,7 @@ def train_parser() -> argparse.ArgumentParser:
     patient.add_argument("--recipe", choices=("seed2023", "ours"), default="ours")
     patient.add_argument("--epochs", type=int, metavar="N", help="in place of the recipe's")
     patient.add_argument("--seed", type=int, default=2023)
+    _add_found(patient)
 
     bring = command("import", _import, "take up weights trained with the published code (state dicts only)")
     bring.add_argument("kind", choices=("image", "gru", "transformer"))
@@ -70,6 +76,17 @@ def _add_image(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="", metavar="NAME", help="cpu, cuda …; default the best there is")
 
 
+def _add_found(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--search", type=Path, metavar="DIR", help="hyperparameters of the best of `msu train search`")
+
+
+def _found(arguments: argparse.Namespace, kind: str) -> Drawn:
+    from training.search_report import read_found
+    from training.search_spaces import Drawn
+
+    return read_found(arguments.search, kind, arguments.recipe) if arguments.search else Drawn("", {}, {})
+
+
 def _add_data(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", type=Path, required=True, metavar="DIR", help="slices from `msu data preprocess`")
 
@@ -78,19 +95,19 @@ def _image(arguments: argparse.Namespace) -> int:
     from training.recipes import slice_recipe
     from training.run_image import ImageRun, train_slices
 
-    recipe = slice_recipe(
-        arguments.recipe,
-        epochs=arguments.epochs,
-        batch=arguments.batch,
-        patience=arguments.patience,
-        learning_rate=arguments.learning_rate,
-        seed=arguments.seed,
-    )
+    given = {
+        name: value
+        for name in ("epochs", "batch", "patience", "learning_rate", "weight_decay", "seed")
+        if (value := getattr(arguments, name)) is not None
+    }
+    found = _found(arguments, "image")
+    recipe = slice_recipe(arguments.recipe, **{**found.changes, **given})
+    architecture = found.architecture or arguments.arch
     done = train_slices(
         ImageRun(
             data=arguments.data,
             out=arguments.out,
-            architecture=arguments.arch,
+            architecture=architecture,
             recipe=recipe,
             labels=arguments.labels,
             weights=arguments.weights,
@@ -100,34 +117,23 @@ def _image(arguments: argparse.Namespace) -> int:
             checkpoint_steps=arguments.checkpoint_steps,
         )
     )
-    _say(f"{arguments.out}: {arguments.arch}, best validation loss {done['best']['loss']:.4f} in epoch "
+    _say(f"{arguments.out}: {architecture}, best validation loss {done['best']['loss']:.4f} in epoch "
          f"{done['best']['epoch']}")  # fmt: skip
     return 0
 
 
-def _cache(arguments: argparse.Namespace) -> FeatureCache:
-    import torch
+def _search(arguments: argparse.Namespace) -> int:
+    from training.search_cli import search
 
-    from training.experiment import load_image_network, prepared_facts
-    from training.feature_cache import FeatureCache
-
-    model, description = load_image_network(arguments.image)
-    profile = prepared_facts(arguments.data)["preparation"]["profile"]
-    if description["profile"] not in (profile, None):
-        raise TrainingError(
-            f"{arguments.image} was trained on profile {description['profile']}, {arguments.data} is {profile}",
-            remedy="Run `msu data preprocess` with the network's own profile.",
-        )
-    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return FeatureCache(arguments.image, model, device=device)
+    return search(arguments)
 
 
 def _features(arguments: argparse.Namespace) -> int:
     from training.data.prepared import open_prepared
-    from training.feature_cache import study_features
+    from training.feature_cache import open_cache, study_features
 
     sets = open_prepared(arguments.data)
-    cache = _cache(arguments)
+    cache = open_cache(arguments.image, arguments.data, arguments.device)
     slices = 0
     for side, data in sets.items():
         slices += sum(len(rows) for rows in study_features(cache, data, title=f"features, {side}").features)
@@ -137,15 +143,23 @@ def _features(arguments: argparse.Namespace) -> int:
 
 def _patient(arguments: argparse.Namespace) -> int:
     from training.data.prepared import open_prepared
-    from training.feature_cache import study_features
+    from training.feature_cache import open_cache, study_features
     from training.run_patient import save_patient, train_studies
     from training.weights import weights_hash
 
+    found = _found(arguments, arguments.arch)
     sets = open_prepared(arguments.data)
-    cache = _cache(arguments)
+    cache = open_cache(arguments.image, arguments.data, arguments.device)
     known, held_out = (study_features(cache, sets[side], title=side) for side in ("train", "validation"))
     model, description = train_studies(
-        arguments.arch, arguments.recipe, known, held_out, epochs=arguments.epochs, seed=arguments.seed
+        arguments.arch,
+        arguments.recipe,
+        known,
+        held_out,
+        epochs=arguments.epochs,
+        seed=arguments.seed,
+        changes=found.changes,
+        sizes=found.sizes,
     )
     origin = {"image": str(arguments.image), "image_weights": weights_hash(cache.model)}
     arguments.out.mkdir(parents=True, exist_ok=True)

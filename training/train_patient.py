@@ -14,7 +14,7 @@ from edge_app.core.types import FloatArray
 from training.features import FeatureSet, Sequences, pad
 from training.novelty import fit_distance
 from training.patient_model import PatientModel
-from training.stopping import BestWeights
+from training.stopping import BestWeights, Watch
 
 __all__ = ["PatientRecipe", "predict_patients", "train_patient", "vary_study"]
 
@@ -40,7 +40,12 @@ class PatientRecipe:
 
 
 def train_patient(
-    model: PatientModel, train: FeatureSet, validation: FeatureSet, recipe: PatientRecipe
+    model: PatientModel,
+    train: FeatureSet,
+    validation: FeatureSet,
+    recipe: PatientRecipe,
+    *,
+    watch: Watch | None = None,
 ) -> list[dict[str, float]]:
     """Train `model` in place, leave it with the best weights in evaluation mode, and return a log line per epoch."""
     torch.manual_seed(recipe.seed)
@@ -84,6 +89,8 @@ def train_patient(
         best.update(model, validation_loss)
         log.append({"epoch": epoch + 1, "loss": validation_loss, "accuracy": accuracy})
         bar.set_postfix(loss=f"{validation_loss:.4f}", accuracy=f"{accuracy:.4f}")
+        if watch:
+            watch(epoch, validation_loss)
         if best.exhausted:
             break
 
