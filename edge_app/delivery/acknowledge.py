@@ -16,10 +16,10 @@ from edge_app.core.errors import NetworkError
 from edge_app.core.logs import get_logger
 from edge_app.delivery.address import Address, Protocol
 from edge_app.delivery.web import WebLink
-from edge_app.reports import message_uid
+from edge_app.reports import message_uid, notice_uid
 from edge_app.store import proofs
 from edge_app.store.ledger import Ledger
-from edge_app.store.proofs import Acknowledgement
+from edge_app.store.proofs import Acknowledgement, OpenMessage
 
 __all__ = ["Acknowledger"]
 
@@ -62,16 +62,27 @@ class Acknowledger:
             return False
         try:
             with WebLink(self._address, self._settings, self._go_on, tls=self._tls) as link:
-                for study_uid, revision in open_results:
-                    self._ask(link, study_uid, revision)
+                seen: set[tuple[str, int]] = set()
+                for message in open_results:
+                    result = (message.study_uid, message.revision)
+                    if result not in seen and self._ask(link, message):
+                        seen.add(result)
         except NetworkError as error:
             _log.event(412, "centre cannot be asked for acknowledgements", problem=error.message)
         return True
 
-    def _ask(self, link: WebLink, study_uid: str, revision: int) -> None:
-        answer = link.get_json(f"/{message_uid(study_uid, revision)}/acknowledgement")
+    def _ask(self, link: WebLink, message: OpenMessage) -> bool:
+        answer = link.get_json(f"/{_uid(message)}/acknowledgement")
         if not isinstance(answer, dict) or not answer.get("by"):
-            return
+            return False
         by, role, at = (str(answer.get(key, ""))[:_LONGEST] for key in ("by", "role", "at"))
-        proofs.add_acknowledgement(self._ledger, Acknowledgement(study_uid, revision, self._address.text, by, role, at))
-        _log.event(413, "result acknowledged", revision=revision)
+        seen = Acknowledgement(message.study_uid, message.revision, self._address.text, by, role, at)
+        proofs.add_acknowledgement(self._ledger, seen)
+        _log.event(413, "result acknowledged", revision=message.revision)
+        return True
+
+
+def _uid(message: OpenMessage) -> str:
+    if message.notice is not None:
+        return notice_uid(message.study_uid, message.notice)
+    return message_uid(message.study_uid, message.revision, message.edition)

@@ -27,7 +27,7 @@ __all__ = ["DeliveryQueue", "MakeObjects"]
 _log = get_logger(__name__)
 
 MakeObjects = Callable[[OutboxRow], Sequence[Item]]
-"""Returns the objects of a result row, making them where they are not there yet; raises `MsuError`."""
+"""Returns the objects of a result's or a notice's row, making them where they are not there yet; raises `MsuError`."""
 
 
 STRIKES = 3
@@ -126,7 +126,7 @@ class DeliveryQueue:
             return True
         missing = self._missing(row, items)
         if missing:
-            if row.kind == "result" and not missing[0].is_message:
+            if row.kind != "images" and not missing[0].is_message:
                 outbox.note_message_sent(self._ledger, row, self._destination)
             self._sending = row.kind
             try:
@@ -173,7 +173,7 @@ class DeliveryQueue:
         return min(due, key=lambda row: self._rows[row.id].broke // STRIKES, default=None)
 
     def _items(self, row: OutboxRow) -> Sequence[Item]:
-        if row.kind == "result":
+        if row.kind != "images":
             return self._make_objects(row)
         if not self._takes_images:
             return ()

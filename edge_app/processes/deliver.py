@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from edge_app.core.clock import monotonic_s
 from edge_app.core.config import Settings
@@ -16,10 +17,11 @@ from edge_app.delivery.proof import listen_for_reports
 from edge_app.delivery.runner import Runner
 from edge_app.delivery.tls import client_context
 from edge_app.processes.facts import FactsOfModels
-from edge_app.reports import FHIR_FILE, MESSAGE_FILE, message_uid, write_reports
+from edge_app.reports import FHIR_FILE, MESSAGE_FILE, message_uid, notice_uid, write_notice, write_reports
 from edge_app.store import outbox
 from edge_app.store.diversion import current_diversion
 from edge_app.store.ledger import Ledger
+from edge_app.store.notices import notice_of
 from edge_app.store.outbox import OutboxRow
 from edge_app.store.paths import StorePaths
 
@@ -148,22 +150,40 @@ class _Loop:
         return self._delivery.destination
 
     def _make_objects(self, row: OutboxRow, protocol: Protocol) -> Sequence[Item]:
-        """Return the files of a result, made now if they are not there; this needs no pixels and no model."""
-        result = outbox.result_of(self._ledger, row.study_uid, row.revision)
-        if result is None:
-            raise StoreError(f"no revision {row.revision} of this result", remedy="The ledger has been tampered with.")
+        """Return the files of a report or a notice, made now if they are not there, from headers alone."""
         with self._making:
-            files = write_reports(
-                result,
-                self._ledger,
-                self._ledger.paths,
-                facts=self._facts.of(result.model),
-                unvalidated_ischaemia=self._analysis.ischaemia_output == "research",
-            )
+            files, identifier = self._notice(row) if row.kind == "notice" else self._report(row)
         if protocol.takes_images:
             return [item_of_file(path) for path in files]
         document = files[0].parent / (FHIR_FILE if protocol is Protocol.FHIR else MESSAGE_FILE)
-        return [item_of_document(document, message_uid(row.study_uid, row.revision))]
+        return [item_of_document(document, identifier)]
+
+    def _report(self, row: OutboxRow) -> tuple[Sequence[Path], str]:
+        result = outbox.result_of(self._ledger, row.study_uid, row.revision)
+        if result is None:
+            raise StoreError(f"no revision {row.revision} of this result", remedy="The ledger has been tampered with.")
+        files = write_reports(
+            result,
+            self._ledger,
+            self._ledger.paths,
+            edition=row.edition,
+            facts=self._facts.of(result.model),
+            unvalidated_ischaemia=self._analysis.ischaemia_output == "research",
+        )
+        return files, message_uid(row.study_uid, row.revision, row.edition)
+
+    def _notice(self, row: OutboxRow) -> tuple[Sequence[Path], str]:
+        notice = notice_of(self._ledger, row.id)
+        if notice is None:
+            raise StoreError("a notice without its entry", remedy="The ledger has been tampered with.")
+        file = write_notice(
+            notice,
+            self._ledger,
+            self._ledger.paths,
+            facts=lambda result: self._facts.of(result.model),
+            unvalidated_ischaemia=self._analysis.ischaemia_output == "research",
+        )
+        return [file], notice_uid(notice.study_uid, notice.crew_id)
 
     def _beat(self) -> None:
         """Give a sign of life when it is time, if all destinations' threads have given theirs."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from edge_app.reports.header import Kind, ModelFacts, ReportInput
-from edge_app.reports.message import message_uid
+from edge_app.reports.message import message_uid, notice_uid
 from edge_app.reports.write import (
     FHIR_FILE,
     MESSAGE_FILE,
     make_documents,
     make_reports,
     report_files,
+    write_notice,
     write_reports,
 )
 
@@ -22,6 +23,8 @@ __all__ = [
     "make_documents",
     "make_reports",
     "message_uid",
+    "notice_uid",
     "report_files",
+    "write_notice",
     "write_reports",
 ]

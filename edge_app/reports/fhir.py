@@ -10,6 +10,7 @@ The resources are built with the R4B classes of fhir.resources; none of the elem
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import Any
 
 from fhir.resources.R4B.bundle import Bundle
@@ -17,10 +18,12 @@ from fhir.resources.R4B.bundle import Bundle
 from edge_app.core.types import StudyStatus
 from edge_app.reports.findings import Finding, findings
 from edge_app.reports.header import MANUFACTURER, ReportInput, derived_uid, software
-from edge_app.reports.message import message_uid
-from edge_app.reports.words import AID, headline, lines
+from edge_app.reports.message import message_uid, notice_uid
+from edge_app.reports.words import aid, headline, lines
+from edge_app.store.notices import Notice
+from edge_app.store.statements import Reading
 
-__all__ = ["make_transaction"]
+__all__ = ["make_notice", "make_transaction"]
 
 _SYSTEMS = {
     "SCT": "http://snomed.info/sct",
@@ -32,6 +35,7 @@ _RADIOLOGY = {"system": "http://terminology.hl7.org/CodeSystem/v2-0074", "code":
 _ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 _PROBABILITY = {"system": _SYSTEMS["DCM"], "code": "122157", "display": "Probability"}
 _UIDS = "urn:dicom:uid"
+_CATEGORIES = "http://terminology.hl7.org/CodeSystem/communication-category"
 
 
 def make_transaction(report: ReportInput) -> bytes:
@@ -50,11 +54,27 @@ def make_transaction(report: ReportInput) -> bytes:
         _diagnostic_report(report),
         _provenance(report),
     ]
+    return _transaction(resources, report.issued or report.created)
+
+
+def make_notice(report: ReportInput, notice: Notice) -> bytes:
+    """Return the Bundle of a notice: a Communication about the report that the centre has or gets.
+
+    Raises
+    ------
+    ValueError
+        If there is something in it that FHIR does not allow.
+    """
+    resources = [_patient(report), _device(report), _communication(report, notice)]
+    return _transaction(resources, datetime.fromisoformat(notice.at_utc.replace("Z", "+00:00")))
+
+
+def _transaction(resources: list[dict[str, Any]], at: datetime) -> bytes:
     bundle = Bundle.model_validate(
         {
             "resourceType": "Bundle",
             "type": "transaction",
-            "timestamp": report.created.isoformat(),
+            "timestamp": at.isoformat(),
             "entry": [_entry(resource) for resource in resources],
         }
     )
@@ -73,8 +93,7 @@ def _entry(resource: dict[str, Any]) -> dict[str, Any]:
 
 def _name(report: ReportInput, *words: object) -> str:
     """Return the name by which the resources of one transaction refer to each other."""
-    result = report.result
-    return uuid.uuid5(uuid.NAMESPACE_OID, derived_uid(result.study_uid, "fhir", result.revision, *words)).urn
+    return uuid.uuid5(uuid.NAMESPACE_OID, _derived(report, *words)).urn
 
 
 def _reference(report: ReportInput, *words: object) -> dict[str, str]:
@@ -82,8 +101,12 @@ def _reference(report: ReportInput, *words: object) -> dict[str, str]:
 
 
 def _identifier(report: ReportInput, *words: object) -> list[dict[str, str]]:
-    result = report.result
-    return [{"system": _UIDS, "value": f"urn:oid:{derived_uid(result.study_uid, 'fhir', result.revision, *words)}"}]
+    return [{"system": _UIDS, "value": f"urn:oid:{_derived(report, *words)}"}]
+
+
+def _derived(report: ReportInput, *words: object) -> str:
+    further = (f"edition {report.edition}",) if report.edition > 1 else ()
+    return derived_uid(report.result.study_uid, "fhir", report.result.revision, *words, *further)
 
 
 def _coded(concept: Any) -> dict[str, Any]:
@@ -100,7 +123,12 @@ def _patient(report: ReportInput) -> dict[str, Any]:
     if not report.result.patient_id:
         # Two patients without an identifier must not become one: this one is of the study alone.
         identifier = {"system": _UIDS, "value": f"urn:oid:{report.result.study_uid}", "use": "temp"}
-    return {"resourceType": "Patient", "fullUrl": _name(report, "patient"), "identifier": [identifier]}
+    identifiers = [identifier]
+    corrected = report.said.corrected
+    if corrected is not None and corrected.patient_id:
+        identifiers.insert(0, {"system": "urn:msu-triage:patient-id", "value": corrected.patient_id, "use": "official"})
+        identifier.setdefault("use", "old")
+    return {"resourceType": "Patient", "fullUrl": _name(report, "patient"), "identifier": identifiers}
 
 
 def _device(report: ReportInput) -> dict[str, Any]:
@@ -159,7 +187,7 @@ def _observation(report: ReportInput, finding: Finding) -> dict[str, Any]:
         "device": _reference(report, "device"),
         "derivedFrom": [_reference(report, "imaging")],
         "issued": report.created.isoformat(),
-        "note": [{"text": AID}],
+        "note": [{"text": aid(report.said)}],
     }
     if result.verdict is None:
         why = "error" if result.status is StudyStatus.FAILED else "not-performed"
@@ -188,16 +216,16 @@ def _percentage(code: dict[str, Any], share: float) -> dict[str, Any]:
 
 def _diagnostic_report(report: ReportInput) -> dict[str, Any]:
     result = report.result
-    said = [headline(result), AID, *lines(result, unvalidated_ischaemia=report.unvalidated_ischaemia)]
+    said = [headline(result), aid(report.said), *lines(report)]
     return {
         "resourceType": "DiagnosticReport",
         "fullUrl": _name(report, "report"),
-        "identifier": [{"system": _UIDS, "value": f"urn:oid:{message_uid(result.study_uid, result.revision)}"}],
+        "identifier": [{"system": _UIDS, "value": f"urn:oid:{_message_uid(report)}"}],
         "status": "preliminary",
         "category": [{"coding": [_RADIOLOGY]}],
         "code": {"coding": [_CT_HEAD]},
         "subject": _reference(report, "patient"),
-        "issued": report.created.isoformat(),
+        "issued": (report.issued or report.created).isoformat(),
         "result": [_reference(report, "observation", finding.label) for finding in findings(report)],
         "imagingStudy": [_reference(report, "imaging")],
         "conclusion": ". ".join(said),
@@ -205,19 +233,53 @@ def _diagnostic_report(report: ReportInput) -> dict[str, Any]:
     }
 
 
+def _message_uid(report: ReportInput) -> str:
+    return message_uid(report.result.study_uid, report.result.revision, report.edition)
+
+
+def _reader(reading: Reading) -> str:
+    return " ".join(word for word in (reading.by or "reader", reading.name) if word)
+
+
+def _communication(report: ReportInput, notice: Notice) -> dict[str, Any]:
+    """Return that the crew asks for a reader (SCREEN.md R77)."""
+    about = []
+    if report.result.revision:
+        about = [{"identifier": {"system": _UIDS, "value": f"urn:oid:{_message_uid(report)}"}}]
+    return {
+        "resourceType": "Communication",
+        "fullUrl": _name(report, "communication", notice.crew_id),
+        "identifier": [{"system": _UIDS, "value": f"urn:oid:{notice_uid(notice.study_uid, notice.crew_id)}"}],
+        "status": "in-progress",
+        "category": [{"coding": [{"system": _CATEGORIES, "code": "notification"}]}],
+        "priority": "stat",
+        "subject": _reference(report, "patient"),
+        **({"about": about} if about else {}),
+        "sent": notice.at_utc,
+        "sender": _reference(report, "device"),
+        "payload": [
+            {"contentString": words}
+            for words in (f"{notice.by or 'crew'} asks for a reader", headline(report.result), aid(report.said))
+        ],
+    }
+
+
 def _provenance(report: ReportInput) -> dict[str, Any]:
-    result = report.result
     provenance: dict[str, Any] = {
         "resourceType": "Provenance",
         "fullUrl": _name(report, "provenance"),
         "target": [_reference(report, "report")],
-        "recorded": report.created.isoformat(),
-        "agent": [{"who": _reference(report, "device")}],
+        "recorded": (report.issued or report.created).isoformat(),
+        "agent": [
+            {"who": _reference(report, "device")},
+            *({"type": {"text": "reviewer"}, "who": {"display": _reader(reading)}} for reading in report.said.readings),
+        ],
         "entity": [{"role": "source", "what": _reference(report, "imaging")}],
     }
-    if result.revision > 1:
-        before = message_uid(result.study_uid, result.revision - 1)
+    before = report.predecessor
+    if before is not None:
+        replaced = message_uid(before.study_uid, before.revision, before.edition)
         provenance["entity"].append(
-            {"role": "revision", "what": {"identifier": {"system": _UIDS, "value": f"urn:oid:{before}"}}}
+            {"role": "revision", "what": {"identifier": {"system": _UIDS, "value": f"urn:oid:{replaced}"}}}
         )
     return provenance

@@ -17,7 +17,9 @@ from pydicom.dataset import Dataset
 from pydicom.valuerep import validate_value
 
 from edge_app.core.types import SliceImage, StudyResult
+from edge_app.store.editions import Edition
 from edge_app.store.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from edge_app.store.statements import Statements
 
 __all__ = [
     "DEVICE_SERIAL_NUMBER",
@@ -28,6 +30,7 @@ __all__ = [
     "derived_uid",
     "equipment",
     "finish",
+    "instance_uid",
     "reference",
     "software",
 ]
@@ -47,6 +50,7 @@ class Kind(Enum):
     KEY_OBJECTS = ("ko", 9002, "AI key slices")
     PAGE = ("sc", 9003, "AI result page")
     PRESENTATION = ("pr", 9004, "AI windows of key slices")
+    NOTICE = ("notice", 9005, "AI result, crew asks for a reader")
 
     @property
     def file_name(self) -> str:
@@ -63,6 +67,11 @@ class Kind(Enum):
         """Return the SeriesDescription."""
         return str(self.value[2])
 
+    @property
+    def is_edited(self) -> bool:
+        """Tell whether it speaks of what people said, so that each edition has one of its own."""
+        return self in (Kind.MESSAGE, Kind.SR, Kind.PAGE)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
@@ -78,10 +87,11 @@ class ModelFacts:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ReportInput:
-    """One revision of a result with all that its objects are made of.
+    """One edition of the report of a result, with all that its objects are made of.
 
-    `sources` are the headers of the study's images, without pixels; `created` is aware; `pictures` are the key slices
-    by SOP Instance UID, as the worker published them.
+    `sources` are the headers of the study's images, without pixels; `created` (of the result) and `issued` (of the
+    edition) are aware; `pictures` are the key slices by SOP Instance UID, as the worker published them; `said` is what
+    people have said by this edition, and `before` the edition that it supersedes.
     """
 
     result: StudyResult
@@ -90,6 +100,24 @@ class ReportInput:
     facts: ModelFacts | None = None
     unvalidated_ischaemia: bool = True
     pictures: Mapping[str, SliceImage] = field(default_factory=dict)
+    edition: int = 1
+    issued: datetime | None = None
+    why: str = ""
+    """What made a further edition: a kind of `edge_app.store.editions.REVISING`."""
+    said: Statements = field(default_factory=Statements)
+    before: Edition | None = None
+
+    @property
+    def is_revised(self) -> bool:
+        """Tell whether it supersedes another one."""
+        return self.result.revision > 1 or self.edition > 1
+
+    @property
+    def predecessor(self) -> Edition | None:
+        """Return the edition that this one supersedes, or None."""
+        if self.before is None and self.result.revision > 1:
+            return Edition(self.result.study_uid, self.result.revision - 1, 1, 0, "", "")
+        return self.before
 
     def used(self) -> list[Dataset]:
         """Return the sources that the result is about, in order of position; all of them if it is about none."""
@@ -108,6 +136,12 @@ def derived_uid(study_uid: str, *words: object) -> str:
     return f"2.25.{uuid.uuid5(_NAMESPACE, '/'.join([study_uid, *map(str, words)])).int}"
 
 
+def instance_uid(study_uid: str, kind: Kind, revision: int, edition: int = 1, number: int = 1) -> str:
+    """Return the SOP Instance UID of an object of a report."""
+    further = (edition,) if edition > 1 and kind.is_edited else ()
+    return derived_uid(study_uid, kind.file_name, revision, number, *further)
+
+
 def software() -> str:
     """Return SoftwareVersions."""
     return f"msu-triage {version('msu-triage')}"
@@ -116,11 +150,12 @@ def software() -> str:
 def equipment(report: ReportInput, kind: Kind, number: int = 1) -> dict[str, object]:
     """Return the arguments that every highdicom constructor takes, for one object of a kind."""
     study, revision = report.result.study_uid, report.result.revision
+    edition = report.edition if kind.is_edited else 1
     return {
         "series_instance_uid": derived_uid(study, kind.file_name),
         "series_number": kind.series_number,
-        "sop_instance_uid": derived_uid(study, kind.file_name, revision, number),
-        "instance_number": 100 * (revision - 1) + number,
+        "sop_instance_uid": instance_uid(study, kind, revision, edition, number),
+        "instance_number": max(100 * (revision - 1), 0) + 10 * (edition - 1) + number,
         "manufacturer": MANUFACTURER,
     }
 
@@ -189,7 +224,7 @@ def finish(ds: Dataset, report: ReportInput, kind: Kind) -> Dataset:
             ds[tag] = DataElement(tag, dictionary_VR(tag), "")
         elif keyword in ds:
             del ds[tag]
-    local = report.created.astimezone()
+    local = (report.issued if report.issued and kind.is_edited else report.created).astimezone()
     date, time = local.strftime("%Y%m%d"), local.strftime("%H%M%S.%f")
     ds.SpecificCharacterSet = "ISO_IR 192"
     ds.InstanceCreationDate = ds.SeriesDate = date

@@ -16,10 +16,20 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import UID, BasicTextSRStorage, ExplicitVRLittleEndian
 
-from edge_app.reports.header import MANUFACTURER, Kind, ReportInput, derived_uid, equipment, finish
-from edge_app.reports.words import AID, SYNTHETIC, headline, lines, percent
+from edge_app.reports.header import (
+    MANUFACTURER,
+    Kind,
+    ReportInput,
+    derived_uid,
+    equipment,
+    finish,
+    instance_uid,
+)
+from edge_app.reports.words import SYNTHETIC, aid, headline, lines, minute, percent
+from edge_app.store.editions import Edition
+from edge_app.store.notices import Notice
 
-__all__ = ["LIMIT_BYTES", "make_message", "message_json", "message_uid"]
+__all__ = ["LIMIT_BYTES", "make_message", "message_json", "message_uid", "notice_uid"]
 
 LIMIT_BYTES = 4096
 """Of the data set, or of the JSON text: half a second at 64 kbit/s."""
@@ -29,34 +39,51 @@ _ENGLISH = Code("en", "RFC5646", "English")
 _LINE_CHARACTERS = 200
 
 
-def make_message(report: ReportInput) -> Dataset:
-    """Return the Basic Text SR; what does not fit is left out from the end, never the headline or the disclaimer."""
+def make_message(report: ReportInput, notice: Notice | None = None) -> Dataset:
+    """Return the Basic Text SR; what does not fit is left out from the end, never the headline or the disclaimer.
+
+    With a notice it says first that the crew asks for a reader, and is an instance of its own.
+    """
     said = _lines(report)
     while True:
-        ds = _document(report, said)
+        ds = _document(report, notice, said)
         if len(said) <= 1 or _size(ds) <= LIMIT_BYTES:
             return ds
         said = said[:-1]
 
 
-def message_uid(study_uid: str, revision: int) -> str:
+def message_uid(study_uid: str, revision: int, edition: int = 1) -> str:
     """Return what an acknowledgement refers to: the SOP Instance UID of the SR that says the same."""
-    return derived_uid(study_uid, Kind.MESSAGE.file_name, revision, 1)
+    return instance_uid(study_uid, Kind.MESSAGE, revision, edition)
 
 
-def message_json(report: ReportInput) -> bytes:
+def notice_uid(study_uid: str, crew_id: int) -> str:
+    """Return the same for a notice."""
+    return derived_uid(study_uid, Kind.NOTICE.file_name, crew_id)
+
+
+def message_json(report: ReportInput, notice: Notice | None = None) -> bytes:
     """Return the notification as UTF-8 JSON, at most `LIMIT_BYTES` long."""
-    result = report.result
+    result, said = report.result, report.said
     source = report.used()[0]
+    own = message_uid(result.study_uid, result.revision, report.edition)
+    before = report.predecessor
+    corrected = said.corrected
     body: dict[str, Any] = {
         "schema": "msu-triage.result.1",
-        "id": message_uid(result.study_uid, result.revision),
+        "id": notice_uid(notice.study_uid, notice.crew_id) if notice else own,
+        "about": own if notice and result.revision else None,
+        "crew_asks": {"by": notice.by, "at_utc": notice.at_utc} if notice else None,
         "study_uid": result.study_uid,
-        "patient_id": result.patient_id,
+        "patient_id": corrected.patient_id if corrected and corrected.patient_id else result.patient_id,
+        "patient_id_in_images": result.patient_id,
+        "identity": "corrected" if corrected else "confirmed" if said.confirmed_by else "unconfirmed",
         "accession_number": str(source.get("AccessionNumber", "") or ""),
         "revision": result.revision,
-        "revised": result.revision > 1,
-        "created_utc": report.created.isoformat(),
+        "edition": report.edition,
+        "revised": report.is_revised,
+        "replaces": message_uid(before.study_uid, before.revision, before.edition) if before else None,
+        "created_utc": (report.issued or report.created).isoformat(),
         "status": result.status.value,
         "headline": headline(result),
         "verdict": result.verdict.value if result.verdict else None,
@@ -69,7 +96,8 @@ def message_json(report: ReportInput) -> bytes:
             "sha256": result.model.sha256,
             "synthetic": result.model.synthetic,
         },
-        "disclaimer": AID,
+        "readings": [{"by": r.by, "about": r.about, "says": r.word, "at_utc": r.at_utc} for r in said.readings],
+        "disclaimer": aid(said),
         "remarks": list(_lines(report)),
     }
     while len(content := json.dumps(body, ensure_ascii=False).encode()) > LIMIT_BYTES and body["remarks"]:
@@ -88,7 +116,7 @@ def _lines(report: ReportInput) -> tuple[str, ...]:
         if not any("not assessed" in remark for remark in result.quality):
             score += f", ischaemic signs {percent(result.probabilities['ischemic'])}"
         said.append(score)
-    said += lines(result, unvalidated_ischaemia=report.unvalidated_ischaemia)
+    said += lines(report)
     if result.model is not None:
         said.append(f"Model {result.model.name} {result.model.version} sha256 {result.model.sha256[:16]}")
     order = {row.sop_uid: number for number, row in enumerate(result.slices, 1)}
@@ -98,8 +126,16 @@ def _lines(report: ReportInput) -> tuple[str, ...]:
     return tuple(line[:_LINE_CHARACTERS] for line in said)
 
 
-def _document(report: ReportInput, said: Sequence[str]) -> Dataset:
-    made = equipment(report, Kind.MESSAGE)
+def _asks(notice: Notice) -> str:
+    return f"NOTIFY CENTRE: {notice.by or 'crew'} asks for a reader ({minute(notice.at_utc)})"
+
+
+def _document(report: ReportInput, notice: Notice | None, said: Sequence[str]) -> Dataset:
+    kind = Kind.NOTICE if notice else Kind.MESSAGE
+    made = equipment(report, kind)
+    if notice:
+        made["sop_instance_uid"] = notice_uid(notice.study_uid, notice.crew_id)
+        made["instance_number"] = notice.crew_id
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
     ds.file_meta.MediaStorageSOPClassUID = BasicTextSRStorage
@@ -116,8 +152,9 @@ def _document(report: ReportInput, said: Sequence[str]) -> Dataset:
     ds.CompletionFlag = "COMPLETE"
     ds.PreliminaryFlag = "PRELIMINARY"
     ds.VerificationFlag = "UNVERIFIED"
-    if report.result.revision > 1:
-        ds.PredecessorDocumentsSequence = [_predecessor(report)]
+    before = report.predecessor
+    if before is not None and notice is None:
+        ds.PredecessorDocumentsSequence = [_predecessor(before)]
     ds.ValueType = "CONTAINER"
     ds.ConceptNameCodeSequence = [_code(_REPORT)]
     ds.ContinuityOfContent = "SEPARATE"
@@ -126,21 +163,21 @@ def _document(report: ReportInput, said: Sequence[str]) -> Dataset:
         _coded("HAS OBS CONTEXT", codes.DCM.ObserverType, codes.DCM.Device),
         _observer(),
         _text(codes.DCM.Conclusion, headline(report.result)),
-        _text(codes.DCM.Comment, AID),
+        *([_text(codes.DCM.Comment, _asks(notice))] if notice else []),
+        _text(codes.DCM.Comment, aid(report.said)),
         *(_text(codes.DCM.Comment, line) for line in said),
     ]
-    return finish(ds, report, Kind.MESSAGE)
+    return finish(ds, report, kind)
 
 
-def _predecessor(report: ReportInput) -> Dataset:
-    """Return the reference to the message of the revision before (PS3.3 C.17.2, Table C.17-3)."""
-    study, revision = report.result.study_uid, report.result.revision - 1
+def _predecessor(before: Edition) -> Dataset:
+    """Return the reference to the message that this one supersedes (PS3.3 C.17.2, Table C.17-3)."""
     instance, series, item = Dataset(), Dataset(), Dataset()
     instance.ReferencedSOPClassUID = BasicTextSRStorage
-    instance.ReferencedSOPInstanceUID = message_uid(study, revision)
-    series.SeriesInstanceUID = derived_uid(study, Kind.MESSAGE.file_name)
+    instance.ReferencedSOPInstanceUID = message_uid(before.study_uid, before.revision, before.edition)
+    series.SeriesInstanceUID = derived_uid(before.study_uid, Kind.MESSAGE.file_name)
     series.ReferencedSOPSequence = [instance]
-    item.StudyInstanceUID = study
+    item.StudyInstanceUID = before.study_uid
     item.ReferencedSeriesSequence = [series]
     return item
 

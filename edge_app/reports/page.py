@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from edge_app.core.types import SliceImage, Verdict
 from edge_app.reports.header import ReportInput, software
-from edge_app.reports.words import AID, LIMITS, SYNTHETIC, headline, lines, percent
+from edge_app.reports.words import LIMITS, SYNTHETIC, aid, headline, lines, percent
 
 __all__ = ["HEIGHT", "WIDTH", "draw_page"]
 
@@ -78,7 +78,7 @@ def _panel(draw: ImageDraw.ImageDraw, report: ReportInput) -> None:
 
 
 def _remarks(draw: ImageDraw.ImageDraw, report: ReportInput) -> None:
-    said = lines(report.result, unvalidated_ischaemia=report.unvalidated_ischaemia)[1 if _limit(report) else 0 :]
+    said = lines(report)[1 if _limit(report) else 0 :]
     if len(said) > _LINES:
         said = (*said[: _LINES - 2], f"... {len(said) - _LINES + 1} more in the structured report", said[-1])
     for row, line in enumerate(said):
@@ -150,7 +150,9 @@ def _model(draw: ImageDraw.ImageDraw, report: ReportInput) -> None:
         made += f"   model {result.model.name} {result.model.version} #{result.model.sha256[:8]}   {result.backend}"
     synthetic = result.model is not None and result.model.synthetic
     draw.text((_MARGIN, HEIGHT - 74), _fitted(made, 16), _SECOND, _font(16))
-    draw.text((_MARGIN, HEIGHT - 40), AID, _TEXT, _font(22, bold=True), anchor="lm")
+    draw.text(
+        (_MARGIN, HEIGHT - 40), _fitted(aid(report.said), 22, bold=True), _TEXT, _font(22, bold=True), anchor="lm"
+    )
     if synthetic:
         draw.rectangle((0, HEIGHT - 24, WIDTH, HEIGHT), fill=_TEXT)
         draw.text((WIDTH // 2, HEIGHT - 12), SYNTHETIC, _BACK, _font(20, bold=True), anchor="mm")

@@ -25,15 +25,23 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
 
 from edge_app.reports.findings import Finding, findings
-from edge_app.reports.header import MANUFACTURER, Kind, ReportInput, derived_uid, equipment, finish, reference
-from edge_app.reports.words import AID, SYNTHETIC, headline, lines
+from edge_app.reports.header import (
+    MANUFACTURER,
+    Kind,
+    ReportInput,
+    derived_uid,
+    equipment,
+    finish,
+    instance_uid,
+    reference,
+)
+from edge_app.reports.words import SYNTHETIC, aid, headline, lines
 
 __all__ = ["make_sr"]
 
 
 def make_sr(report: ReportInput) -> Dataset:
     """Return the SR: preliminary, unverified; a revision names the one before as its predecessor."""
-    result = report.result
     used = [reference(source) for source in report.used()]
     observer = ObserverContext(
         observer_type=codes.DCM.Device,
@@ -63,7 +71,7 @@ def make_sr(report: ReportInput) -> Dataset:
         is_complete=True,
         is_final=False,
         is_verified=False,
-        previous_versions=[_predecessor(report)] if result.revision > 1 else None,
+        previous_versions=_predecessors(report) or None,
         transfer_syntax_uid=ExplicitVRLittleEndian,
         **arguments,
     )
@@ -76,8 +84,8 @@ def _comments(report: ReportInput) -> tuple[str, ...]:
     return (
         headline(result),
         *synthetic,
-        *lines(result, unvalidated_ischaemia=report.unvalidated_ischaemia),
-        AID,
+        *lines(report),
+        aid(report.said),
     )
 
 
@@ -152,10 +160,13 @@ def _algorithm(report: ReportInput) -> AlgorithmIdentification | None:
     )
 
 
-def _predecessor(report: ReportInput) -> Dataset:
-    study, revision = report.result.study_uid, report.result.revision - 1
+def _predecessors(report: ReportInput) -> list[Dataset]:
+    """Return the report that this one supersedes."""
+    before = report.predecessor
+    if before is None:
+        return []
     ds = reference(report.used()[0])
-    ds.SeriesInstanceUID = derived_uid(study, Kind.SR.file_name)
-    ds.SOPInstanceUID = derived_uid(study, Kind.SR.file_name, revision, 1)
+    ds.SeriesInstanceUID = derived_uid(before.study_uid, Kind.SR.file_name)
+    ds.SOPInstanceUID = instance_uid(before.study_uid, Kind.SR, before.revision, before.edition)
     ds.SOPClassUID = Comprehensive3DSRStorage
-    return ds
+    return [ds]

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from edge_app.core.types import StudyResult, Verdict
+from edge_app.core.types import StudyResult, StudyStatus, Verdict
+from edge_app.reports.header import ReportInput
+from edge_app.store.statements import Statements
 
-__all__ = ["AID", "HEADLINES", "LIMITS", "NO_RESULT", "SYNTHETIC", "headline", "lines", "percent"]
+__all__ = [
+    "AID",
+    "HEADLINES",
+    "LIMITS",
+    "NO_RESULT",
+    "SYNTHETIC",
+    "aid",
+    "headline",
+    "identity",
+    "lines",
+    "minute",
+    "percent",
+    "readings",
+]
 
 HEADLINES = {
     Verdict.HEMORRHAGE: "HAEMORRHAGE SUSPECTED",
@@ -14,11 +29,12 @@ HEADLINES = {
 }
 
 NO_RESULT = "NO AI RESULT"
+NO_RESULT_YET = "NO AI RESULT YET"
 
 SYNTHETIC = "SYNTHETIC MODEL - trained on simulated images, not for patients"
 
 AID = "AI triage aid, not reviewed. A clinician must read the images."
-"""Stands in every object (R01, R75)."""
+"""Stands in every object that no reader has spoken of (R01, R75)."""
 
 LIMITS = {
     Verdict.NONE_DETECTED: "Does not exclude haemorrhage or stroke.",
@@ -27,12 +43,24 @@ LIMITS = {
 }
 """The second line that a headline never goes without (R03, SCREEN.md F8)."""
 
-IDENTITY = "Patient identity UNCONFIRMED on board."
-"""R75. Confirming it is a function of the screen that does not exist yet, so it is true of every result."""
+UNCONFIRMED = "Patient identity UNCONFIRMED on board."
+"""R75: said until somebody has compared it with a second source."""
+
+_AGREES = {"agree": "AGREES", "disagree": "DISAGREES", "unsure": "is UNSURE"}
+_SEES = {"seen": "sees BLOOD", "not_seen": "sees NO BLOOD", "unsure": "is UNSURE about blood"}
+_CHANGES = {
+    "identity": "identity confirmed",
+    "corrected_identity": "identity corrected",
+    "opinion": "opinion of a reader",
+    "impression": "reading on board",
+    "second_reading": "second reading",
+}
 
 
 def headline(result: StudyResult) -> str:
     """Return the one thing that is said."""
+    if result.status in (StudyStatus.RECEIVING, StudyStatus.ANALYSING):
+        return NO_RESULT_YET
     return HEADLINES[result.verdict] if result.verdict else NO_RESULT
 
 
@@ -43,13 +71,49 @@ def percent(probability: float) -> str:
     return ">99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
 
 
-def lines(result: StudyResult, *, unvalidated_ischaemia: bool) -> tuple[str, ...]:
-    """Return what stands under the headline: limits, reasons, remarks, marks."""
+def lines(report: ReportInput) -> tuple[str, ...]:
+    """Return what stands under the headline: limits, what people say, reasons, remarks, marks, and who it is about."""
+    result = report.result
     said = [LIMITS[result.verdict]] if result.verdict in LIMITS else []
+    said += readings(report.said)
     said += [f"{reason.code} {reason.text}" for reason in result.reasons]
     said += [remark[:1].upper() + remark[1:] for remark in result.quality]
-    if result.verdict and unvalidated_ischaemia:
+    if result.verdict and report.unvalidated_ischaemia:
         said.append("Ischaemic signs: UNVALIDATED output")
-    if result.revision > 1:
+    if report.edition > 1:
+        said.append(f"REVISED: {_CHANGES.get(report.why, 'new statements')}, the AI's answer is the same")
+    elif result.revision > 1:
         said.append(f"REVISED: replaces revision {result.revision - 1}")
-    return (*said, IDENTITY)
+    return (*said, identity(report))
+
+
+def readings(said: Statements) -> list[str]:
+    """Return what readers say, a disagreement in capitals (R79)."""
+    found = []
+    for reading in said.readings:
+        who = " ".join(word for word in (reading.by or "reader", reading.name) if word)
+        does = _AGREES[reading.word] + " with the AI" if reading.about == "result" else _SEES[reading.word]
+        found.append(f"Read by {who}: {does} ({minute(reading.at_utc)})")
+    return found
+
+
+def aid(said: Statements) -> str:
+    """Return what stands in every object (R01, R75)."""
+    roles = list(dict.fromkeys(reading.by or "reader" for reading in said.readings))
+    return AID if not roles else f"AI triage aid, reviewed by {', '.join(roles)}. A clinician must read the images."
+
+
+def identity(report: ReportInput) -> str:
+    """Return what is known of whose images these are."""
+    said = report.said
+    if said.corrected is not None:
+        images = report.result.patient_id or "none"
+        return f"Patient identity CORRECTED on board: ID {said.corrected.patient_id}, in the images {images}."
+    if said.confirmed_by:
+        return f"Patient identity confirmed on board by {said.confirmed_by} ({minute(said.confirmed_utc)})."
+    return UNCONFIRMED
+
+
+def minute(at_utc: str) -> str:
+    """Return a moment to the minute, as it is kept."""
+    return f"{at_utc[:10]} {at_utc[11:16]} UTC"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
@@ -12,20 +13,33 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
+from edge_app.core.clock import utc_now
 from edge_app.core.errors import HeaderError
 from edge_app.core.logs import get_logger, short
-from edge_app.core.types import SliceImage, StudyResult
-from edge_app.reports.fhir import make_transaction
+from edge_app.core.types import SliceImage, StudyResult, StudyStatus
+from edge_app.reports.fhir import make_notice, make_transaction
 from edge_app.reports.header import Kind, ModelFacts, ReportInput
 from edge_app.reports.key_objects import make_key_objects
 from edge_app.reports.message import make_message, message_json
 from edge_app.reports.presentation_state import make_presentation_state
 from edge_app.reports.secondary_capture import make_page
 from edge_app.reports.sr import make_sr
+from edge_app.store.editions import Edition, edition_before, edition_of, latest_edition
 from edge_app.store.ledger import Ledger
+from edge_app.store.notices import Notice
+from edge_app.store.outbox import result_of
 from edge_app.store.paths import StorePaths, fsync_folder, uid_hash, write_atomically
+from edge_app.store.statements import statements_of
 
-__all__ = ["FHIR_FILE", "MESSAGE_FILE", "make_documents", "make_reports", "report_files", "write_reports"]
+__all__ = [
+    "FHIR_FILE",
+    "MESSAGE_FILE",
+    "make_documents",
+    "make_reports",
+    "report_files",
+    "write_notice",
+    "write_reports",
+]
 
 _log = get_logger(__name__)
 
@@ -97,10 +111,11 @@ def write_reports(
     ledger: Ledger,
     paths: StorePaths,
     *,
+    edition: int = 1,
     facts: ModelFacts | None = None,
     unvalidated_ischaemia: bool = True,
 ) -> list[Path]:
-    """Write the objects of a stored result, once, and return the DICOM files in order of sending.
+    """Write the objects of an edition of a stored result's report, once, and return the DICOM files to send, in order.
 
     The documents for web servers lie beside them, as `MESSAGE_FILE` and `FHIR_FILE`. Called again it returns
     the same files; after a crash it makes them again under the same UIDs.
@@ -110,20 +125,51 @@ def write_reports(
     HeaderError
         If no object can be made.
     """
-    folder = _folder(paths, result)
-    complete = folder / "complete"
-    if not complete.exists():
-        made = _make(_input(result, ledger, paths, facts, unvalidated_ischaemia))
+    folder = _folder(paths, result, edition)
+    if not (folder / _COMPLETE).exists():
+        made = _make(_input(result, ledger, paths, _edition(ledger, result, edition), facts, unvalidated_ischaemia))
         for kind in (Kind.SR, Kind.PAGE):
             if _file_name(kind) not in made:
                 ledger.audit("report_missing", {"study_uid": result.study_uid, "kind": kind.file_name})
-        for level in (folder.parent, folder):
-            level.mkdir(exist_ok=True)
-            fsync_folder(level.parent)
-        for name, content in made.items():
-            write_atomically(folder / name, content)
-        write_atomically(complete, b"")
+        _keep(folder, made)
     return [path for kind in _MAKERS if (path := folder / _file_name(kind)).exists()]
+
+
+def write_notice(
+    notice: Notice,
+    ledger: Ledger,
+    paths: StorePaths,
+    *,
+    facts: Callable[[StudyResult], ModelFacts | None] = lambda result: None,
+    unvalidated_ischaemia: bool = True,
+) -> Path:
+    """Write the objects of a notice by the crew, once, and return the DICOM file; the documents lie beside it.
+
+    It says what was known when the crew asked; where there was no result yet it says so.
+
+    Raises
+    ------
+    HeaderError
+        If the study has no readable image: then nothing can be said about it.
+    """
+    folder = paths.root / "results" / uid_hash(notice.study_uid) / f"n{notice.crew_id}"
+    if not (folder / _COMPLETE).exists():
+        result = result_of(ledger, notice.study_uid, notice.revision) or _no_result_yet(ledger, notice.study_uid)
+        edition = latest_edition(ledger, notice.study_uid, notice.revision) if notice.revision else None
+        if edition is None:
+            edition = Edition(notice.study_uid, notice.revision, 1, notice.crew_id, "", notice.at_utc)
+        report = _input(result, ledger, paths, edition, facts(result), unvalidated_ischaemia)
+        report = replace(report, created=_moment(notice.at_utc), issued=None)
+        _check_sources(report)
+        _keep(
+            folder,
+            {
+                _file_name(Kind.NOTICE): _encoded(make_message(report, notice)),
+                MESSAGE_FILE: message_json(report, notice),
+                FHIR_FILE: make_notice(report, notice),
+            },
+        )
+    return folder / _file_name(Kind.NOTICE)
 
 
 def report_files(
@@ -134,21 +180,35 @@ def report_files(
     facts: ModelFacts | None = None,
     unvalidated_ischaemia: bool = True,
 ) -> dict[str, bytes]:
-    """Return the objects of a stored result by file name: those in the store, or else made now and kept nowhere.
+    """Return the objects of a result's latest report by file name: those in the store, or made now and kept nowhere.
 
     Raises
     ------
     HeaderError
         If no object can be made.
     """
-    folder = _folder(paths, result)
-    if (folder / "complete").exists():
+    latest = latest_edition(ledger, result.study_uid, result.revision)
+    folder = _folder(paths, result, latest.edition if latest else 1)
+    if (folder / _COMPLETE).exists():
         return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.suffix in (".dcm", ".json")}
-    return _make(_input(result, ledger, paths, facts, unvalidated_ischaemia))
+    return _make(_input(result, ledger, paths, latest, facts, unvalidated_ischaemia))
 
 
-def _folder(paths: StorePaths, result: StudyResult) -> Path:
-    return paths.root / "results" / uid_hash(result.study_uid) / f"r{result.revision}"
+_COMPLETE = "complete"
+
+
+def _folder(paths: StorePaths, result: StudyResult, edition: int) -> Path:
+    name = f"r{result.revision}" + (f"e{edition}" if edition > 1 else "")
+    return paths.root / "results" / uid_hash(result.study_uid) / name
+
+
+def _keep(folder: Path, made: dict[str, bytes]) -> None:
+    for level in (folder.parent, folder):
+        level.mkdir(exist_ok=True)
+        fsync_folder(level.parent)
+    for name, content in made.items():
+        write_atomically(folder / name, content)
+    write_atomically(folder / _COMPLETE, b"")
 
 
 def _file_name(kind: Kind) -> str:
@@ -160,16 +220,45 @@ def _make(report: ReportInput) -> dict[str, bytes]:
     return objects | make_documents(report)
 
 
+def _edition(ledger: Ledger, result: StudyResult, edition: int) -> Edition | None:
+    found = edition_of(ledger, result.study_uid, result.revision, edition)
+    if found is None and edition > 1:
+        raise HeaderError(f"there is no edition {edition} of this report", remedy="The ledger has been tampered with.")
+    return found
+
+
 def _input(
-    result: StudyResult, ledger: Ledger, paths: StorePaths, facts: ModelFacts | None, unvalidated_ischaemia: bool
+    result: StudyResult,
+    ledger: Ledger,
+    paths: StorePaths,
+    edition: Edition | None,
+    facts: ModelFacts | None,
+    unvalidated_ischaemia: bool,
 ) -> ReportInput:
-    return ReportInput(
+    report = ReportInput(
         result,
         _headers(ledger, paths, result.study_uid),
-        _created(ledger, result),
+        _created(ledger, result) or (_moment(edition.created_utc) if edition else utc_now()),
         facts,
         unvalidated_ischaemia,
         _pictures(ledger, paths, result),
+    )
+    if edition is None:
+        return report
+    return replace(
+        report,
+        edition=edition.edition,
+        issued=_moment(edition.created_utc) if edition.edition > 1 else None,
+        why=edition.why,
+        said=statements_of(ledger, result.study_uid, revision=result.revision, crew_id=edition.crew_id),
+        before=edition_before(ledger, edition),
+    )
+
+
+def _no_result_yet(ledger: Ledger, study_uid: str) -> StudyResult:
+    patient_id = next((row.patient_id for row in ledger.instances(study_uid=study_uid)), "")
+    return StudyResult(
+        study_uid, patient_id, StudyStatus.ANALYSING, None, None, (), None, (), None, None, {}, revision=0
     )
 
 
@@ -189,11 +278,15 @@ def _headers(ledger: Ledger, paths: StorePaths, study_uid: str) -> list[Dataset]
     return headers
 
 
-def _created(ledger: Ledger, result: StudyResult) -> datetime:
+def _created(ledger: Ledger, result: StudyResult) -> datetime | None:
     rows = ledger.read(
         "SELECT created_utc FROM results WHERE study_uid = ? AND revision = ?", result.study_uid, result.revision
     )
-    return datetime.fromisoformat(rows[0][0].replace("Z", "+00:00"))
+    return _moment(rows[0][0]) if rows else None
+
+
+def _moment(at_utc: str) -> datetime:
+    return datetime.fromisoformat(at_utc.replace("Z", "+00:00"))
 
 
 def _pictures(ledger: Ledger, paths: StorePaths, result: StudyResult) -> dict[str, SliceImage]:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_app.core.clock import utc_iso, utc_now
+from edge_app.store.editions import REVISING, queue_edition
 from edge_app.store.ledger import Ledger
+from edge_app.store.notices import queue_notice
 
 __all__ = ["CrewEntry", "crew_entries", "note_crew"]
 
@@ -28,16 +30,31 @@ class CrewEntry:
 
 
 def note_crew(ledger: Ledger, study_uid: str, kind: str, body: dict[str, Any]) -> None:
-    """Keep an entry, with its audit record, in one transaction."""
+    """Keep an entry, with its audit record and what it sends to the centre, in one transaction.
+
+    ``notify`` queues a notice; what the report speaks of (`edge_app.store.editions.REVISING`) queues a new edition.
+    """
     with ledger.transaction() as db:
-        db.execute(
+        cursor = db.execute(
             "INSERT INTO crew (study_uid, kind, body, at_utc) VALUES (?, ?, ?, ?)",
             (study_uid, kind, json.dumps(body), utc_iso(utc_now())),
         )
         ledger.audit(f"crew_{kind}", {"study_uid": study_uid, **body})
+        crew_id = int(cursor.lastrowid or 0)
+        if study_uid and kind == "notify":
+            queue_notice(ledger, study_uid, crew_id, by=str(body.get("by") or ""))
+        elif study_uid and kind in REVISING:
+            queue_edition(ledger, study_uid, crew_id, kind)
 
 
-def crew_entries(ledger: Ledger, *, after_id: int = 0) -> list[CrewEntry]:
-    """Return the entries after an id, oldest first."""
-    rows = ledger.read("SELECT id, study_uid, kind, body, at_utc FROM crew WHERE id > ? ORDER BY id", after_id)
+def crew_entries(ledger: Ledger, *, after_id: int = 0, study_uid: str | None = None) -> list[CrewEntry]:
+    """Return the entries after an id, of one study or of all, oldest first."""
+    if study_uid is None:
+        rows = ledger.read("SELECT id, study_uid, kind, body, at_utc FROM crew WHERE id > ? ORDER BY id", after_id)
+    else:
+        rows = ledger.read(
+            "SELECT id, study_uid, kind, body, at_utc FROM crew WHERE study_uid = ? AND id > ? ORDER BY id",
+            study_uid,
+            after_id,
+        )
     return [CrewEntry(row[0], row[1], row[2], json.loads(row[3]), row[4]) for row in rows]

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 
 from edge_app.core.clock import utc_iso, utc_now
+from edge_app.store.editions import latest_edition
 from edge_app.store.ledger import Ledger
 
 __all__ = ["current_diversion", "divert"]
@@ -34,7 +35,9 @@ def divert(ledger: Ledger, destination: str, *, by: str, studies: Sequence[str] 
         for study_uid in studies:
             result = ledger.latest_result(study_uid)
             last = max((row.id for row in ledger.instances(study_uid=study_uid)), default=0)
-            payload = json.dumps({"revision": result.revision if result else 0, "last_instance_id": last})
+            latest = latest_edition(ledger, study_uid, result.revision) if result else None
+            said = {"edition": latest.edition, "crew_id": latest.crew_id, "why": latest.why} if latest else {}
+            payload = json.dumps({"revision": result.revision if result else 0, "last_instance_id": last, **said})
             for kind in ("images", "result") if result else ("images",):
                 db.execute(
                     "INSERT INTO outbox (study_uid, kind, payload, created_utc, updated_utc) VALUES (?, ?, ?, ?, ?)",

@@ -347,7 +347,10 @@ class Ledger:
                 (result.study_uid, revision, now, monotonic_s(), json.dumps(body), last_instance_id),
             )
             self.put_study(result.study_uid, result.status)
-            payload = json.dumps({"revision": revision, "last_instance_id": last_instance_id})
+            (crew_id,) = db.execute(
+                "SELECT COALESCE(MAX(id), 0) FROM crew WHERE study_uid = ?", (result.study_uid,)
+            ).fetchone()
+            payload = json.dumps({"revision": revision, "last_instance_id": last_instance_id, "crew_id": crew_id})
             for kind in ("images", "result"):
                 db.execute(
                     "INSERT INTO outbox (study_uid, kind, payload, created_utc, updated_utc) VALUES (?, ?, ?, ?, ?)",

@@ -1,8 +1,8 @@
 """What has to leave the vehicle, and how far it is.
 
-The outbox says *what* (one row per study, kind and revision, written with the result), `dispatches` how far each
-destination is with a row, `deliveries` how far with an object. An object goes to a destination once, however many
-outbox rows ask for it. The proofs are in `edge_app.store.proofs`.
+The outbox says *what* (images, an edition of a result's report, a notice; written with what asks for it), `dispatches`
+how far each destination is with a row, `deliveries` how far with an object. An object goes to a destination once,
+however many outbox rows ask for it. The proofs are in `edge_app.store.proofs`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ AI, the centre gets the images). Longer than any analysis may take, so that norm
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """One thing to send: the images of a study, or the objects made of one revision of its result."""
+    """One thing to send: the images of a study, an edition of the report of its result, or a notice by the crew."""
 
     id: int
     study_uid: str
@@ -52,6 +52,7 @@ class OutboxRow:
     tries: int
     created_utc: str
     problem: str
+    edition: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,14 @@ class DeliveryRow:
 
 
 _REVISION = "json_extract(o.payload, '$.revision')"
+_EDITION = "COALESCE(json_extract(o.payload, '$.edition'), 1)"
 
 
 def queued(ledger: Ledger) -> list[OutboxRow]:
     """Return what some destination still waits for: results before images, then in order of age."""
     rows = ledger.read(
-        f"SELECT o.id, o.study_uid, o.kind, {_REVISION}, o.state, o.tries, o.created_utc, o.problem FROM outbox o "
-        "WHERE o.state = 'queued' ORDER BY o.kind = 'images', o.id"
+        f"SELECT o.id, o.study_uid, o.kind, {_REVISION}, o.state, o.tries, o.created_utc, o.problem, {_EDITION} "
+        "FROM outbox o WHERE o.state = 'queued' ORDER BY o.kind = 'images', o.id"
     )
     return [OutboxRow(*row) for row in rows]
 
@@ -90,20 +92,20 @@ def queued_for(ledger: Ledger, destination: str) -> list[OutboxRow]:
     """
     rows = ledger.read(
         f"SELECT o.id, o.study_uid, o.kind, {_REVISION}, COALESCE(d.state, 'queued'), COALESCE(d.tries, 0) AS tried, "
-        "o.created_utc, COALESCE(d.problem, '') FROM outbox o "
+        f"o.created_utc, COALESCE(d.problem, ''), {_EDITION} FROM outbox o "
         "LEFT JOIN dispatches d ON d.outbox_id = o.id AND d.destination = ? "
         "WHERE o.state = 'queued' AND COALESCE(d.state, 'queued') = 'queued' "
-        "ORDER BY o.kind = 'images', COALESCE(d.message_sent, 0), tried, o.id",
+        "ORDER BY o.kind = 'images', COALESCE(d.message_sent, 0), tried, o.kind != 'notice', o.id",
         destination,
     )
     return [OutboxRow(*row) for row in rows]
 
 
 def unsent_messages(ledger: Ledger, destination: str) -> list[int]:
-    """Return the outbox ids of results whose message a destination does not have yet: it overtakes all else."""
+    """Return the outbox ids of reports and notices whose message a destination has not got: it overtakes all else."""
     rows = ledger.read(
         "SELECT o.id FROM outbox o LEFT JOIN dispatches d ON d.outbox_id = o.id AND d.destination = ? "
-        "WHERE o.state = 'queued' AND o.kind = 'result' AND COALESCE(d.state, 'queued') = 'queued' "
+        "WHERE o.state = 'queued' AND o.kind != 'images' AND COALESCE(d.state, 'queued') = 'queued' "
         "AND COALESCE(d.message_sent, 0) = 0",
         destination,
     )
@@ -299,7 +301,7 @@ def count_by_state(ledger: Ledger, destination: str | None = None) -> dict[str, 
 
     Over all destinations, or as one of them sees it.
     """
-    counts = {kind: {"queued": 0, "sent": 0, "failed": 0} for kind in ("images", "result")}
+    counts = {kind: {"queued": 0, "sent": 0, "failed": 0} for kind in ("images", "result", "notice")}
     if destination is None:
         rows = ledger.read("SELECT kind, state, COUNT(*) FROM outbox GROUP BY kind, state")
     else:

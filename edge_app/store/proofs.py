@@ -18,6 +18,7 @@ from edge_app.store.ledger import Ledger
 
 __all__ = [
     "Acknowledgement",
+    "OpenMessage",
     "acknowledgements",
     "add_acknowledgement",
     "answer_commitment",
@@ -41,6 +42,16 @@ class Acknowledgement:
     by: str
     role: str
     at_utc: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMessage:
+    """Something that a destination got and may acknowledge; `notice` is the entry that a notice stems from, or None."""
+
+    study_uid: str
+    revision: int
+    edition: int
+    notice: int | None
 
 
 def unproved(ledger: Ledger, destination: str) -> dict[str, dict[str, str]]:
@@ -186,20 +197,24 @@ def _entry(found: dict[str, dict[str, object]], destination: str) -> dict[str, o
     )
 
 
-def unacknowledged(ledger: Ledger, destination: str, *, since_utc: str) -> list[tuple[str, int]]:
-    """Return (study, revision) of the newest results that a destination got and nobody there has acknowledged."""
+def unacknowledged(ledger: Ledger, destination: str, *, since_utc: str) -> list[OpenMessage]:
+    """Return what a destination got of the newest results, and nobody there has acknowledged; the newest first.
+
+    Any edition of a result's report and any notice about it will do.
+    """
     rows = ledger.read(
-        "SELECT r.study_uid, r.revision FROM results r WHERE r.created_utc >= ? "
-        "AND r.revision = (SELECT MAX(revision) FROM results WHERE study_uid = r.study_uid) "
-        "AND EXISTS (SELECT 1 FROM outbox o JOIN dispatches d ON d.outbox_id = o.id WHERE o.study_uid = r.study_uid "
-        "AND o.kind = 'result' AND json_extract(o.payload, '$.revision') = r.revision AND d.destination = ? "
-        "AND d.state = 'sent') AND NOT EXISTS (SELECT 1 FROM acknowledgements a WHERE a.study_uid = r.study_uid "
-        "AND a.revision = r.revision AND a.destination = ?) ORDER BY r.created_utc",
+        "SELECT o.study_uid, json_extract(o.payload, '$.revision') AS revision, "
+        "COALESCE(json_extract(o.payload, '$.edition'), 1), "
+        "CASE o.kind WHEN 'notice' THEN json_extract(o.payload, '$.crew_id') END "
+        "FROM outbox o JOIN dispatches d ON d.outbox_id = o.id AND d.destination = ? AND d.state = 'sent' "
+        "WHERE o.kind != 'images' AND o.created_utc >= ? "
+        "AND revision = (SELECT COALESCE(MAX(r.revision), 0) FROM results r WHERE r.study_uid = o.study_uid) "
+        "AND NOT EXISTS (SELECT 1 FROM acknowledgements a WHERE a.study_uid = o.study_uid "
+        "AND a.revision = json_extract(o.payload, '$.revision') AND a.destination = d.destination) ORDER BY o.id DESC",
+        destination,
         since_utc,
-        destination,
-        destination,
     )
-    return [(row[0], row[1]) for row in rows]
+    return [OpenMessage(*row) for row in rows]
 
 
 def add_acknowledgement(ledger: Ledger, seen: Acknowledgement) -> None:

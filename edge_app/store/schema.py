@@ -89,8 +89,8 @@ CREATE TABLE results (              -- never changed once written; the newest re
 ) STRICT;
 CREATE TABLE outbox (               -- what has to leave the vehicle
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    study_uid TEXT NOT NULL, kind TEXT NOT NULL,     -- images | result
-    payload TEXT NOT NULL,                           -- JSON: revision (0: no result yet), last_instance_id
+    study_uid TEXT NOT NULL, kind TEXT NOT NULL,     -- images | result | notice
+    payload TEXT NOT NULL,                           -- JSON: revision (0: no result yet), edition, ...
     state TEXT NOT NULL DEFAULT 'queued',            -- queued | sent | failed
     tries INTEGER NOT NULL DEFAULT 0, created_utc TEXT NOT NULL, updated_utc TEXT NOT NULL,
     problem TEXT NOT NULL DEFAULT ''         -- state, problem: over all destinations that are served

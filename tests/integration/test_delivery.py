@@ -106,6 +106,7 @@ def test_without_a_destination_nothing_is_sent_and_the_heartbeat_says_so(ledger:
         assert _detail(ledger)["outbox"] == {
             "images": {"queued": 1, "sent": 0, "failed": 0},
             "result": {"queued": 1, "sent": 0, "failed": 0},
+            "notice": {"queued": 0, "sent": 0, "failed": 0},
         }
 
 

@@ -15,8 +15,10 @@ from edge_app.console import delivery_words
 from edge_app.receiver.certificates import make_certificates
 from edge_app.store import outbox, proofs
 from edge_app.store.cases import list_cases
+from edge_app.store.crew import note_crew
 from edge_app.store.diversion import divert
 from edge_app.store.ledger import Ledger
+from edge_app.store.notices import latest_notices
 from edge_app.store.paths import StorePaths
 from tests.delivering import all_sent, data_sets, deliver, objects, originals
 from tests.peers import free_port, orthanc, storescp
@@ -158,6 +160,42 @@ def test_a_centre_is_notified_in_4_kb_and_its_acknowledgement_comes_back(ledger:
     assert there(ledger, destination)["acknowledged"]["by"] == "Dr. Weiss"
     assert max(centre.sizes) <= 4096
     assert "seen by Dr. Weiss" in delivery_words(list_cases(ledger)[0])
+
+
+@pytest.mark.requirement("R77")
+def test_the_second_tap_reaches_the_centre_and_its_answer_comes_back(ledger: Ledger) -> None:
+    with web_centre() as centre:
+        destination = f"notify+http://127.0.0.1:{centre.port}/results"
+        with deliver(ledger, destination, acknowledgement_poll_s=0.1):
+            wait_until(lambda: centre.posted.get("/results/"), "the result's own message is there")
+            note_crew(ledger, ct_uid(1), "notify", {"by": "paramedic", "revision": 1})
+            wait_until(lambda: latest_notices(ledger)[ct_uid(1)].state == "sent", "the notice is there")
+            message, notice = centre.posted["/results/"]
+            assert notice["crew_asks"]["by"] == "paramedic"
+            assert notice["about"] == message["id"]
+            centre.acknowledge(notice, by="Dr. Weiss", role="neurologist", at="2026-03-14T14:06:00Z")
+            wait_until(lambda: proofs.acknowledgements(ledger, ct_uid(1)), "the acknowledgement is back")
+    (seen,) = proofs.acknowledgements(ledger, ct_uid(1))
+    assert (seen.by, seen.revision) == ("Dr. Weiss", 1)
+    assert latest_notices(ledger)[ct_uid(1)].destinations == (destination,)
+
+
+@pytest.mark.requirement("R78")
+def test_a_disagreement_sends_a_revised_report_once_and_keeps_the_first(ledger: Ledger, tmp_path: Path) -> None:
+    port = free_port()
+    with storescp(tmp_path / "peer", port) as folder, web_centre() as centre:
+        also = [f"notify+http://127.0.0.1:{centre.port}/results"]
+        with deliver(ledger, f"CSC@127.0.0.1:{port}", also=also):
+            wait_until(lambda: all_sent(ledger), "the first report is sent")
+            assert len(list(folder.iterdir())) == 11
+            note_crew(ledger, ct_uid(1), "opinion", {"opinion": "disagree", "by": "doctor", "revision": 1})
+            wait_until(lambda: all_sent(ledger), "the second report is sent")
+        received = {path.name.split(".", 1)[1]: path.read_bytes() for path in folder.iterdir()}
+    assert data_sets(received, tmp_path) == originals(ledger) | objects(ledger)
+    assert len(received) == 14
+    first, second = centre.posted["/results/"]
+    assert (second["revised"], second["replaces"]) == (True, first["id"])
+    assert second["readings"][0]["says"] == "disagree"
 
 
 def test_a_server_that_is_out_of_order_is_tried_again_and_gets_one_transaction(ledger: Ledger) -> None:

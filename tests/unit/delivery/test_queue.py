@@ -136,6 +136,7 @@ def test_the_result_leaves_first_then_the_images(box: Box) -> None:
     assert outbox.count_by_state(box.ledger) == {
         "images": {"queued": 0, "sent": 1, "failed": 0},
         "result": {"queued": 0, "sent": 1, "failed": 0},
+        "notice": {"queued": 0, "sent": 0, "failed": 0},
     }
 
 
@@ -375,6 +376,7 @@ def test_a_destination_that_gives_up_leaves_the_other_one_alone(box: Box) -> Non
     assert counts == {
         "images": {"queued": 0, "sent": 1, "failed": 0},
         "result": {"queued": 0, "sent": 0, "failed": 1},
+        "notice": {"queued": 0, "sent": 0, "failed": 0},
     }
 
 
