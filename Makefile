@@ -17,7 +17,7 @@ check: $(WORKSHOP)/.installed
 	$(WORKSHOP)/bin/ruff check .
 	$(WORKSHOP)/bin/mypy
 	$(WORKSHOP)/bin/lint-imports
-	if command -v shellcheck >/dev/null; then shellcheck .ci/run deploy/*.sh; fi
+	if command -v shellcheck >/dev/null; then shellcheck .ci/run deploy/*.sh deploy/*/*.sh deploy/msu-release; fi
 
 unit: $(WORKSHOP)/.installed
 	$(WORKSHOP)/bin/pytest

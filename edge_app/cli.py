@@ -31,8 +31,9 @@ WORKSHOP_COMMANDS = {
     "data": ("training.cli:data", "data sets: index, split, check, preprocess, synth (workshop)"),
     "train": ("training.cli:train", "networks: image, features, patient, import, evaluate, search (workshop)"),
     "engine": ("export.cli:engine", "TensorRT engines: build, verify, bench, list, matrix"),
+    "deploy": ("edge_app.deploy.cli:deploy", "what is carried to a vehicle: wheelhouse, constraints, sbom (workshop)"),
 }
-"""Commands that live in packages the vehicle does not have: module and function, and what they are for."""
+"""Commands with a command line of their own, most in packages the vehicle lacks: module, function, purpose."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,71 @@
+"""`msu deploy …`, run on a workshop machine; `edge_app.cli` hands over to here."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edge_app.core.errors import ConfigError
+
+__all__ = ["deploy"]
+
+_NOT_AS_EXPECTED = 8
+
+
+def deploy(argv: Sequence[str]) -> int:
+    """Run one `msu deploy` command.
+
+    Raises
+    ------
+    MsuError
+        If what is needed is not there.
+    """
+    arguments = _parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    return run(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="msu deploy", description="What is carried to a vehicle.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        sub.add_argument("--source", type=Path, metavar="DIR", help="the project's folder (default: this program's)")
+        return sub
+
+    constraints = command("constraints", _constraints, "check the exact packages against the registry, or renew them")
+    constraints.add_argument("--target", action="append", metavar="NAME", help="only this one (default: all)")
+    constraints.add_argument("--update", action="store_true", help="resolve pyproject.toml anew (needs uv)")
+    return parser
+
+
+def _source(arguments: argparse.Namespace) -> Path:
+    folder: Path = (arguments.source or Path(__file__).parents[2]).resolve()
+    if not (folder / "pyproject.toml").is_file():
+        raise ConfigError(f"{folder} is not the project's folder", remedy="Run this in a checkout, or give --source.")
+    return folder
+
+
+def _constraints(arguments: argparse.Namespace) -> int:
+    from edge_app.deploy.constraints import check, file_of, gpu_file_of, read_pins, update
+    from edge_app.deploy.registry import Registry
+    from edge_app.deploy.targets import TARGETS, target_named
+
+    source, registry, problems = _source(arguments), Registry(), list[str]()
+    folder = source / "deploy" / "constraints"
+    for target in [target_named(name) for name in arguments.target or TARGETS]:
+        if arguments.update:
+            for path in update(source, folder, target, registry):
+                print(path)
+        pins = read_pins(file_of(folder, target))
+        problems += check(pins, target, registry)
+        if target.gpu:
+            problems += check(read_pins(gpu_file_of(folder, target)), target, registry, source=True)
+        print(f"{target.name}: {len(pins)} packages looked up")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return _NOT_AS_EXPECTED if problems else 0
