@@ -9,7 +9,6 @@ link; 6 input that cannot be read; 7 a process died; 8 done, but not as expected
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -28,6 +27,10 @@ NOT_AS_EXPECTED = 8
 """Exit code of a command that ran to its end but found something wrong."""
 
 WORKSHOP_COMMANDS = {
+    "bundle": (
+        "edge_app.processes.bundle_command:bundle",
+        "model bundles: make, sign, inspect, verify, install, roll back",
+    ),
     "data": ("training.cli:data", "data sets: index, split, check, preprocess, synth (workshop)"),
     "train": ("training.cli:train", "networks: image, features, patient, import, evaluate, search (workshop)"),
     "engine": ("export.cli:engine", "TensorRT engines: build, verify, bench, list, matrix"),
@@ -131,10 +134,6 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--bundle", type=Path, help="model bundle")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
 
-    bundle = command("bundle", _bundle, "look at a model bundle")
-    bundle.add_argument("action", choices=("inspect", "verify"))
-    bundle.add_argument("path", type=Path, nargs="?", help="folder or zip (default: the one in the package)")
-
     certs = command("certs", _certs, "make a test authority and key pairs for DICOM over TLS")
     certs.add_argument("--out", type=Path, required=True, metavar="DIR")
     certs.add_argument("--name", action="append", metavar="NAME", help="whom for (default: msu and scanner)")
@@ -152,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _workshop(name: str) -> Callable[[Sequence[str]], int]:
-    """Return a workshop command's function; resolved by name, because the vehicle must not import its package."""
+    """Return a command's function; resolved by name, because the vehicle must not import the workshop's packages."""
     module, _, function = WORKSHOP_COMMANDS[name][0].partition(":")
     try:
         run: Callable[[Sequence[str]], int] = getattr(import_module(module), function)
@@ -367,19 +366,6 @@ def _doctor(arguments: argparse.Namespace) -> int:
     findings = examine(_settings(arguments))
     print_findings(findings, as_json=arguments.json)
     return 0 if all(finding.ok for finding in findings) else NOT_AS_EXPECTED
-
-
-def _bundle(arguments: argparse.Namespace) -> int:
-    from edge_app.inference.bundle import load_bundle
-    from edge_app.worker.models import open_models
-
-    bundle = load_bundle(arguments.path)
-    if arguments.action == "inspect":
-        print(json.dumps({"sha256": bundle.sha256, **bundle.manifest.model_dump(mode="json")}, indent=2))
-    else:
-        open_models(bundle, threads=0).close()
-        print(f"OK {bundle.manifest.name} {bundle.manifest.version} {bundle.sha256}")
-    return 0
 
 
 def _certs(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from edge_app.core.clock import utc_iso
 from edge_app.core.errors import ExportError
 from edge_app.core.types import CLASSES
@@ -26,8 +28,10 @@ from edge_app.inference.manifest import (
     PatientModel,
     Preprocessing,
 )
+from edge_app.inference.signature import SIGNATURE_FILE
 from edge_app.preprocessing import get_profile, profile_hash
 from export.model_card import model_card
+from export.signing import sign
 
 __all__ = ["describe_bundle", "make_bundle", "producer_commit"]
 
@@ -66,10 +70,25 @@ def describe_bundle(
     )
 
 
-def make_bundle(folder: Path, manifest: Manifest, image_onnx: bytes, patient_onnx: bytes) -> Manifest:
+def make_bundle(
+    folder: Path,
+    manifest: Manifest,
+    image_onnx: bytes,
+    patient_onnx: bytes,
+    *,
+    extra: Mapping[str, bytes] | None = None,
+    key: Ed25519PrivateKey | None = None,
+) -> Manifest:
     """Write a bundle, in the place of one that may be there, and return its manifest with all hashes.
 
     The folder is written beside and renamed, so that a reader finds the old bundle, the new one, or for a moment none.
+
+    Parameters
+    ----------
+    extra
+        Further files by name: lower precisions, the golden set and its answers.
+    key
+        Signs it; unsigned if None.
 
     Raises
     ------
@@ -82,10 +101,13 @@ def make_bundle(folder: Path, manifest: Manifest, image_onnx: bytes, patient_onn
         IMAGE_FILE: image_onnx,
         PATIENT_FILE: patient_onnx,
         MODEL_CARD_FILE: model_card(manifest).encode(),
+        **(extra or {}),
     }
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
     whole = manifest.model_copy(update={"files": hashes})
     content[MANIFEST_FILE] = whole.to_bytes()
+    if key is not None:
+        content[SIGNATURE_FILE] = sign("bundle", whole.to_bytes(), key).to_bytes()
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:

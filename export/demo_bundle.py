@@ -24,6 +24,7 @@ from edge_app.core.errors import MsuError
 from edge_app.inference.manifest import Calibration, ImageModel, Manifest, PatientModel
 from edge_app.inference.predict import ImagePredictor, PatientPredictor
 from edge_app.inference.select import open_network
+from edge_app.inference.signature import DEVELOPMENT_KEY
 from edge_app.preprocessing import get_profile
 from export.bundle import describe_bundle, make_bundle
 from export.onnx_export import ExportCheck, export_image_model, export_patient_model
@@ -80,7 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tested = evaluate_studies(test.records, probabilities, distances, networks.thresholds)
         evaluation = {"validation": networks.validation, "test": tested}
         manifest = make_bundle(
-            options.out, draft.model_copy(update={"evaluation": evaluation}), image.content, patient.content
+            options.out,
+            draft.model_copy(update={"evaluation": evaluation}),
+            image.content,
+            patient.content,
+            key=DEVELOPMENT_KEY,
         )
     except MsuError as error:
         console.print(str(error), style="red")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_app.core.types import CLASSES
@@ -28,7 +29,9 @@ from edge_app.inference.manifest import (
     PatientModel,
     Preprocessing,
 )
+from edge_app.inference.signature import DEVELOPMENT_KEY, SIGNATURE_FILE
 from edge_app.preprocessing import get_profile, profile_hash
+from export.signing import sign
 
 FEATURES = 3
 """F of the tiny image network."""
@@ -104,18 +107,23 @@ def write_tiny_bundle(
     image: bytes | None = None,
     patient: bytes | None = None,
     synthetic: bool = True,
+    extra: Mapping[str, bytes] | None = None,
+    evaluation: Mapping[str, object] | None = None,
+    version: str = "0.0.1",
+    key: Ed25519PrivateKey | None = DEVELOPMENT_KEY,
 ) -> Path:
-    """Write a whole, valid bundle to `folder` and return it; the arguments make it say or lack something."""
+    """Write a whole, valid bundle to `folder`, signed, and return it; the arguments make it say or lack something."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {
         IMAGE_FILE: image or image_network(),
         PATIENT_FILE: patient or patient_network(bias=patient_bias, distance=distance),
         MODEL_CARD_FILE: b"# Tiny test model (SYNTHETIC)\n",
+        **(extra or {}),
     }
     manifest = Manifest(
         schema_version=1,
         name="tiny",
-        version="0.0.1",
+        version=version,
         created_utc="2026-01-01T00:00:00.000000Z",
         producer_commit="0" * 40,
         synthetic=synthetic,
@@ -129,12 +137,14 @@ def write_tiny_bundle(
         },
         calibration=Calibration(temperature=1.0),
         training={"sources": "none"},
-        evaluation={"n": 0},
+        evaluation=dict(evaluation or {"n": 0}),
         files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     )
     for name, content in files.items():
         (folder / name).write_bytes(content)
     (folder / MANIFEST_FILE).write_bytes(manifest.to_bytes())
+    if key is not None:
+        (folder / SIGNATURE_FILE).write_bytes(sign("bundle", manifest.to_bytes(), key).to_bytes())
     return folder
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
 
 from edge_app.inference.bundle import Bundle, load_bundle
 from edge_app.inference.device import CudaDevice, Fingerprint
-from edge_app.inference.manifest import MANIFEST_FILE
 from edge_app.inference.passport import GOLDEN_FILE
 from export.engine.machine import Machine
 from export.golden import GoldenSet
@@ -61,16 +58,15 @@ def engine_bundle(
     with_golden: bool = True,
 ) -> Bundle:
     """Write a tiny bundle with the networks given and a golden set, and load it."""
-    write_tiny_bundle(folder, patient_bias=(0.0, 0.0, 0.0), image=image_network(scale=SCALE))
-    extra = {"image.fp16.onnx": fp16, "image.int8.onnx": int8}
-    if int8 is not None:
-        extra["calibration.json"] = b'{"method": "entropy"}\n'
-    if with_golden:
-        extra[GOLDEN_FILE] = golden or golden_set().to_bytes()
-    manifest = json.loads((folder / MANIFEST_FILE).read_text())
-    for name, content in extra.items():
-        if content is not None:
-            (folder / name).write_bytes(content)
-            manifest["files"][name] = hashlib.sha256(content).hexdigest()
-    (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
+    extra = {
+        name: content
+        for name, content in {
+            "image.fp16.onnx": fp16,
+            "image.int8.onnx": int8,
+            "calibration.json": b'{"method": "entropy"}\n' if int8 else None,
+            GOLDEN_FILE: (golden or golden_set().to_bytes()) if with_golden else None,
+        }.items()
+        if content is not None
+    }
+    write_tiny_bundle(folder, patient_bias=(0.0, 0.0, 0.0), image=image_network(scale=SCALE), extra=extra)
     return load_bundle(folder)

@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -137,7 +137,14 @@ class AnalysisSettings(_Section):
     """Which model runs, and what may be said of it."""
 
     bundle: str = ""
-    """Folder or zip of the model bundle; empty for the SYNTHETIC demo bundle that the package ships."""
+    """Folder or zip of the model bundle. Empty: the one that `msu bundle install` put into the store, or, where there
+    is none, the SYNTHETIC demo bundle that the package ships."""
+    trusted_keys: tuple[str, ...] = Field((), strict=False)
+    """Files with the public keys (PEM, Ed25519) whose bundles and releases run here."""
+    development_key: bool = True
+    """Bundles signed with the DEVELOPMENT KEY, which everybody has, run too; the screen then says so, always."""
+    switch_quiet_s: float = Field(60.0, ge=0, le=3600)
+    """A bundle that was installed is taken up when no case has been under way for so long."""
     engines: str = ""
     """Folder of the TensorRT engines (`msu engine build`); empty: beside the bundle."""
     threads: int = Field(0, ge=0, le=64)
@@ -283,13 +290,18 @@ def load_settings(path: Path) -> Settings:
         ) from error
     settings = _validated(raw, f"settings file {path}")
     sections = {
-        name: section.model_copy(
-            update={
-                key: str((path.parent / value).resolve())
-                for key in ("tls_certificate", "tls_key", "tls_authority", "credentials")
-                if (value := getattr(section, key, ""))
-            }
+        name: section.model_copy(update={key: _beside(path, getattr(section, key)) for key in keys})
+        for name, section, keys in (
+            ("receiver", settings.receiver, ("tls_certificate", "tls_key", "tls_authority")),
+            ("delivery", settings.delivery, ("tls_certificate", "tls_key", "tls_authority", "credentials")),
+            ("analysis", settings.analysis, ("bundle", "engines", "trusted_keys")),
         )
-        for name, section in (("receiver", settings.receiver), ("delivery", settings.delivery))
     }
     return settings.model_copy(update={"data": (path.parent / settings.data).resolve(), **sections})
+
+
+def _beside(path: Path, value: Any) -> Any:
+    """Return a path, or several, as seen from the settings file; an empty one stays empty."""
+    if isinstance(value, tuple):
+        return tuple(_beside(path, one) for one in value)
+    return str((path.parent / value).resolve()) if value else value

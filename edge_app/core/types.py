@@ -166,6 +166,8 @@ class ModelIdentity:
     version: str
     sha256: str
     synthetic: bool
+    development_key: bool = False
+    """Signed with a key that everybody has: said on the screen, always."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,7 @@ class StudyResult:
                 "version": self.model.version,
                 "sha256": self.model.sha256,
                 "synthetic": self.model.synthetic,
+                "development_key": self.model.development_key,
             },
             "backend": self.backend,
             "revision": self.revision,

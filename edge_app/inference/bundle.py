@@ -1,7 +1,8 @@
 """A model bundle: a folder or a zip of it, read-only, and believed only after every hash has been checked.
 
 The manifest (`edge_app.inference.manifest`) lists each file with its SHA-256. A file that is missing, changed or not
-listed is refused, so that what runs is what was evaluated. Nothing is ever unpacked to disk.
+listed is refused, so that what runs is what was evaluated. The manifest itself is signed
+(`edge_app.inference.signature`). Nothing is ever unpacked to disk.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -18,6 +20,14 @@ from typing import IO, Protocol
 from edge_app.core.errors import BundleError
 from edge_app.core.types import ModelIdentity
 from edge_app.inference.manifest import MANIFEST_FILE, Manifest, parse_manifest
+from edge_app.inference.signature import (
+    MAX_SIGNATURE_BYTES,
+    SIGNATURE_FILE,
+    Signature,
+    Signer,
+    TrustedKeys,
+    parse_signature,
+)
 
 __all__ = ["MAX_BUNDLE_BYTES", "Bundle", "demo_bundle_path", "inspect_bundle", "load_bundle"]
 
@@ -99,7 +109,13 @@ class Bundle:
     """A bundle whose files were all found to be what its manifest says."""
 
     path: Path
+    """Where it lies, links followed: a link that is turned to another bundle later does not change this one."""
     manifest: Manifest
+    manifest_bytes: bytes
+    """What the signature signs."""
+    signature: Signature | None
+    signer: Signer | None
+    """Who signed it, if it was loaded with keys to check with."""
     identity: ModelIdentity
     _files: _Files
 
@@ -127,13 +143,28 @@ class Bundle:
             raise _refusal(self.path, f"{name} has changed since the bundle was loaded")
         return content
 
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Return a file's bytes piece by piece, for copying; whoever copies checks the copy's hash.
+
+        Raises
+        ------
+        BundleError
+            If the file cannot be read.
+        """
+        try:
+            with self._files.open(name) as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    yield chunk
+        except _UNREADABLE as error:
+            raise _refusal(self.path, f"{name} cannot be read: {error}") from error
+
 
 def demo_bundle_path() -> Path:
     """Return the folder of the SYNTHETIC demo bundle that the package ships."""
     return Path(str(resources.files("edge_app") / "bundles" / "demo"))
 
 
-def load_bundle(path: Path | None = None) -> Bundle:
+def load_bundle(path: Path | None = None, keys: TrustedKeys | None = None) -> Bundle:
     """Open a bundle and check every file in it against the manifest.
 
     Whether the preprocessing of the manifest is this program's, and whether the networks can be opened, is checked
@@ -143,27 +174,38 @@ def load_bundle(path: Path | None = None) -> Bundle:
     ----------
     path
         Folder or zip; None for the SYNTHETIC demo bundle.
+    keys
+        Refuse a bundle that none of them signed, before anything but its manifest is read; None in the workshop, where
+        bundles are made. The vehicle runs nothing that was loaded without keys.
 
     Raises
     ------
     BundleError
-        Naming the file or field that is missing, changed, superfluous or not understood.
+        Naming the file or field that is missing, changed, superfluous or not understood, or who signed it.
     """
-    path = path or demo_bundle_path()
+    path = (path or demo_bundle_path()).resolve()
     if not path.exists():
         raise BundleError(f"bundle {path} does not exist", remedy="Check the path given as `bundle`.")
     try:
         files: _Files = _Folder(path) if path.is_dir() else _Zip(path)
         sizes = files.sizes()
-        manifest, sha256 = _manifest(path, files, sizes)
+        raw = _small_file(path, files, sizes, MANIFEST_FILE, MAX_MANIFEST_BYTES)
+        signature = None
+        if SIGNATURE_FILE in sizes:
+            signed = _small_file(path, files, sizes, SIGNATURE_FILE, MAX_SIGNATURE_BYTES)
+            signature = parse_signature(signed, f"bundle {path}")
+        signer = keys.check("bundle", raw, signature, str(path)) if keys else None
+        manifest, sha256 = parse_manifest(raw, str(path))
         _check_names(path, sizes, manifest)
         for name, wanted in sorted(manifest.files.items()):
             if _hash(files, name) != wanted:
                 raise _refusal(path, f"{name} does not have the hash that the manifest gives")
     except _UNREADABLE as error:
         raise _refusal(path, f"cannot be read: {error}") from error
-    identity = ModelIdentity(manifest.name, manifest.version, sha256, manifest.synthetic)
-    return Bundle(path, manifest, identity, files)
+    identity = ModelIdentity(
+        manifest.name, manifest.version, sha256, manifest.synthetic, signer is not None and signer.development
+    )
+    return Bundle(path, manifest, raw, signature, signer, identity, files)
 
 
 def inspect_bundle(bundle: Bundle) -> dict[str, object]:
@@ -172,25 +214,24 @@ def inspect_bundle(bundle: Bundle) -> dict[str, object]:
     return {
         "path": str(bundle.path),
         "sha256": bundle.sha256,
+        "signature": bundle.signature.model_dump(mode="json") if bundle.signature else None,
         **manifest.model_dump(mode="json", exclude={"calibration": {"reliability"}}),
     }
 
 
-def _manifest(path: Path, files: _Files, sizes: dict[str, int]) -> tuple[Manifest, str]:
-    if MANIFEST_FILE not in sizes:
-        raise _refusal(path, f"{MANIFEST_FILE} is missing")
-    if sizes[MANIFEST_FILE] > MAX_MANIFEST_BYTES:
-        raise _refusal(
-            path, f"{MANIFEST_FILE} holds {sizes[MANIFEST_FILE]} bytes, at most {MAX_MANIFEST_BYTES} are read"
-        )
-    with files.open(MANIFEST_FILE) as file:
-        return parse_manifest(file.read(MAX_MANIFEST_BYTES), str(path))
+def _small_file(path: Path, files: _Files, sizes: dict[str, int], name: str, most: int) -> bytes:
+    if name not in sizes:
+        raise _refusal(path, f"{name} is missing")
+    if sizes[name] > most:
+        raise _refusal(path, f"{name} holds {sizes[name]} bytes, at most {most} are read")
+    with files.open(name) as file:
+        return file.read(most)
 
 
 def _check_names(path: Path, sizes: dict[str, int], manifest: Manifest) -> None:
     if missing := sorted(set(manifest.files) - set(sizes)):
         raise _refusal(path, f"{missing[0]} is in the manifest but not in the bundle")
-    if extra := sorted(set(sizes) - set(manifest.files) - {MANIFEST_FILE}):
+    if extra := sorted(set(sizes) - set(manifest.files) - {MANIFEST_FILE, SIGNATURE_FILE}):
         raise _refusal(path, f"{extra[0]} is in the bundle but not in the manifest")
     if sum(sizes.values()) > MAX_BUNDLE_BYTES:
         raise _refusal(path, f"its files hold {sum(sizes.values())} bytes, at most {MAX_BUNDLE_BYTES} are read")

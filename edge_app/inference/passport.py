@@ -29,6 +29,7 @@ from edge_app.inference.manifest import IMAGE_FILE, PATIENT_FILE
 
 __all__ = [
     "CALIBRATION_FILE",
+    "GOLDEN_ANSWERS_FILE",
     "GOLDEN_FILE",
     "NETWORKS",
     "PRECISIONS",
@@ -59,6 +60,9 @@ NETWORKS: tuple[Network, ...] = ("image", "patient")
 
 GOLDEN_FILE = "golden.npz"
 """Name of the golden set in a bundle (`export.golden`)."""
+
+GOLDEN_ANSWERS_FILE = "golden-answers.json"
+"""What the FP32 networks answered to it where the bundle was made: ``patients`` with ``probabilities``, ``verdict``."""
 
 CALIBRATION_FILE = "calibration.json"
 """Name of the calibration record in a bundle with an INT8 network."""

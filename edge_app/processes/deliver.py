@@ -86,7 +86,7 @@ class _Loop:
         self._beat_at_s = self._forgotten_at_s = float("-inf")
         self._analysis = settings.analysis
         self._delivery = settings.delivery
-        self._facts = FactsOfModels(settings.analysis)
+        self._facts = FactsOfModels(settings)
         self._making = threading.Lock()
         self._runners: dict[str, Runner] = {}
         self._served: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELo
 
 from edge_app.core.config import Settings
 from edge_app.core.errors import MsuError
+from edge_app.inference.installed import with_installed_bundle
 from edge_app.worker.models import load_models
 
 __all__ = ["Finding", "examine"]
@@ -72,9 +73,9 @@ def _decoders(_: Settings) -> Finding:
 
 def _bundle(settings: Settings) -> Finding:
     def look() -> str:
-        with load_models(settings.analysis) as models:
+        with load_models(with_installed_bundle(settings)) as models:
             identity = models.identity
-            mark = " SYNTHETIC" if identity.synthetic else ""
+            mark = " SYNTHETIC" * identity.synthetic + " DEVELOPMENT KEY" * identity.development_key
             found = f"{identity.name} {identity.version}{mark}, {identity.sha256[:8]}, {models.backend_name}"
             return "; ".join((found, *models.remarks))
 

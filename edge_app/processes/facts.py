@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_app.core.config import AnalysisSettings
+from edge_app.core.config import Settings
 from edge_app.core.errors import BundleError
 from edge_app.core.logs import get_logger
 from edge_app.core.types import ModelIdentity
 from edge_app.inference.bundle import Bundle, load_bundle
+from edge_app.inference.installed import with_installed_bundle
 from edge_app.reports import ModelFacts
 
 __all__ = ["FactsOfModels"]
@@ -19,8 +20,8 @@ _log = get_logger(__name__)
 class FactsOfModels:
     """Looks facts up by model; the bundle is loaded once."""
 
-    def __init__(self, settings: AnalysisSettings) -> None:
-        self._path = Path(settings.bundle) if settings.bundle else None
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._bundle: Bundle | None = None
 
     def of(self, model: ModelIdentity | None) -> ModelFacts | None:
@@ -29,7 +30,8 @@ class FactsOfModels:
             return None
         if self._bundle is None or self._bundle.sha256 != model.sha256:
             try:
-                self._bundle = load_bundle(self._path)
+                named = with_installed_bundle(self._settings).bundle
+                self._bundle = load_bundle(Path(named) if named else None)
             except BundleError as error:
                 _log.event(407, "operating points left out of the reports", problem=error.message)
                 return None

@@ -35,7 +35,7 @@ def write_report(settings: Settings, study_uid: str, out: Path) -> list[Path]:
             result,
             ledger,
             paths,
-            facts=FactsOfModels(settings.analysis).of(result.model),
+            facts=FactsOfModels(settings).of(result.model),
             unvalidated_ischaemia=settings.analysis.ischaemia_output == "research",
         )
     written = []

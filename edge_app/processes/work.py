@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import closing
 
 from edge_app.core.config import Settings
-from edge_app.core.errors import BundleError
-from edge_app.core.logs import get_logger
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
+from edge_app.worker.changeover import Changeover
 from edge_app.worker.live import Worker
-from edge_app.worker.models import Models, load_models
-from edge_app.worker.publish import publish_model
 
 __all__ = ["run"]
 
 POLL_S = 0.03
 """How long an idle loop waits before it looks at the ledger again (LAYOUT.md: at most 50 ms)."""
-
-_log = get_logger(__name__)
 
 
 def run(
@@ -34,7 +28,7 @@ def run(
     """Analyse what the receiver stores, until `stop` is set.
 
     A bundle that cannot be loaded does not end the process: images are still shown, and every study says E-101
-    (SCREEN.md R46).
+    (SCREEN.md R46). Between cases a bundle that was installed meanwhile is taken up (`edge_app.worker.changeover`).
 
     Parameters
     ----------
@@ -48,23 +42,26 @@ def run(
     StoreError
         If the ledger cannot be opened.
     """
-    with ExitStack() as resources:
-        ledger = resources.enter_context(Ledger(StorePaths(settings.data), "work"))
-        models: Models | None = None
-        problem = ""
-        try:
-            models = resources.enter_context(load_models(settings.analysis))
-            publish_model(ledger.paths, models)
-        except BundleError as error:
-            problem = str(error)
-            _log.event(320, "no model", level=logging.ERROR, problem=problem)
-        worker = Worker(ledger, models, settings, problem=problem)
-        worker.recover()
-        if ready is not None:
-            ready()
+    with Ledger(StorePaths(settings.data), "work") as ledger, closing(Changeover(settings, ledger)) as changeover:
+        changeover.start()
         while not stop.is_set():
-            if not worker.step():
-                stop.wait(POLL_S)
-            if alive is not None:
-                alive()
-        worker.stop()
+            worker = Worker(ledger, changeover.models, settings, problem=changeover.problem)
+            worker.recover()
+            if ready is not None:
+                ready()
+                ready = None
+            _turn(worker, stop, alive, lambda worker=worker: changeover.due(worker.quiet_s))  # type: ignore[misc]
+            worker.stop()
+            if not stop.is_set():
+                changeover.take_up(alive)
+
+
+def _turn(worker: Worker, stop: threading.Event, alive: Callable[[], None] | None, leave: Callable[[], bool]) -> None:
+    """Turn the loop until `stop` is set, or until there is nothing to do and `leave` says so."""
+    while not stop.is_set():
+        if not worker.step():
+            if leave():
+                return
+            stop.wait(POLL_S)
+        if alive is not None:
+            alive()

@@ -41,8 +41,6 @@ class ModelFacts:
     card: str
     thresholds: dict[str, tuple[float, float]]
     reliability: tuple[Validation, ...]
-    development_key: bool = False
-    """The bundle is signed with a key that is not for the road: said on the screen, always."""
 
     def like(self, probability: float) -> Validation | None:
         """Return the validation scans that scored alike; None where there were too few to say anything (R26)."""
@@ -63,7 +61,6 @@ def read_model_facts(path: Path) -> ModelFacts | None:
                 Validation(float(row["lo"]), float(row["hi"]), int(row["n"]), int(row["positives"]))
                 for row in body["reliability"]
             ),
-            development_key=bool(body.get("development_key")),
         )
     except FileNotFoundError:
         return None

@@ -132,11 +132,10 @@ def _bands(
     beat = snapshot.heartbeats.get("work")
     detail: Mapping[str, Any] = beat.detail if beat else {}
     model = result.model if result else None
-    facts = snapshot.models.get(model.sha256) if model else None
     remarks = result.quality if result else ()
     holds = {
         BandKind.SYNTHETIC: model.synthetic if model else bool(model_of(detail).get("synthetic")),
-        BandKind.DEVELOPMENT_KEY: facts.development_key if facts else bool(detail.get("development_key")),
+        BandKind.DEVELOPMENT_KEY: model.development_key if model else bool(model_of(detail).get("development_key")),
         BandKind.FALLBACK: any(remark.startswith(FALLBACK_REMARK) for remark in remarks)
         or (result is None and bool(detail.get("fallback"))),
         BandKind.UNVALIDATED: result is not None and _speaks_of_ischaemia(result) and not ischaemia_validated,

@@ -82,6 +82,7 @@ class Worker:
         self._last_id = 0
         self._version: int | None = None
         self._beat_at_s: float | None = None
+        self._busy_at_s = clock()
 
     def recover(self) -> None:
         """Judge what a dead worker left, and take up every study that has images without a result."""
@@ -97,10 +98,17 @@ class Worker:
         """Do the most urgent thing; False when there is nothing to do before the ledger or the clock moves on."""
         self._beat()
         self._fetch()
+        if self._open:
+            self._busy_at_s = self._clock()
         if self._arrived:
             self._take_in()
             return True
         return any(self._advance(study) for study in tuple(self._open.values()) if not study.closed) or self._score()
+
+    @property
+    def quiet_s(self) -> float:
+        """Return how long no study has been under way; 0 while one is."""
+        return 0.0 if self._open else self._clock() - self._busy_at_s
 
     def stop(self) -> None:
         """End orderly: attempts in progress are no crashes, and the next start takes their studies up again."""

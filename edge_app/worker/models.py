@@ -14,6 +14,7 @@ from edge_app.core.errors import BundleError
 from edge_app.core.reasons import FALLBACK_REMARK
 from edge_app.core.types import ModelIdentity
 from edge_app.inference.bundle import Bundle, load_bundle
+from edge_app.inference.installed import trusted_keys
 from edge_app.inference.manifest import MODEL_CARD_FILE, Manifest
 from edge_app.inference.predict import ImagePredictor, PatientPredictor
 from edge_app.inference.select import Choice, open_bundle_network
@@ -84,8 +85,14 @@ def open_models(bundle: Bundle, *, threads: int, engines: Path | None = None) ->
 
 
 def load_models(settings: AnalysisSettings) -> Models:
-    """Open the bundle that the settings name; see `load_bundle` and `open_models` for what is raised."""
-    bundle = load_bundle(Path(settings.bundle) if settings.bundle else None)
+    """Open the bundle that the settings name, if a key that they trust has signed it.
+
+    Raises
+    ------
+    BundleError
+        As `load_bundle` and `open_models` say.
+    """
+    bundle = load_bundle(Path(settings.bundle) if settings.bundle else None, trusted_keys(settings))
     engines = Path(settings.engines) if settings.engines else None
     return open_models(bundle, threads=settings.threads, engines=engines)
 
@@ -99,6 +106,7 @@ def vital_signs(models: Models | None, problem: str) -> dict[str, object]:
             "version": identity.version,
             "sha256": identity.sha256,
             "synthetic": identity.synthetic,
+            "development_key": identity.development_key,
         }
         if identity
         else None,

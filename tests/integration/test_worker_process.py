@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from edge_app.core.types import StudyResult, StudyStatus
 from edge_app.simulator import make_study, to_datasets
 from edge_app.store.ledger import HeartbeatRow
 from tests.bundles import write_tiny_bundle
-from tests.integration.conftest import MSU
+from tests.integration.conftest import MSU, run_msu
 from tests.stores import Sender
 from tests.waiting import wait_until
 
@@ -122,3 +123,33 @@ def test_sigterm_ends_the_worker_cleanly_in_the_middle_of_a_study(
         assert sender.ledger.count_crashes(head[0].StudyInstanceUID) == 0
         sender.ledger.settle_attempts()
         assert sender.ledger.count_crashes(head[0].StudyInstanceUID) == 0
+
+
+def test_a_bundle_installed_during_a_study_is_taken_up_after_it(
+    sender: Sender, head: list[FileDataset], tmp_path: Path
+) -> None:
+    data = sender.ledger.paths.root
+    config = tmp_path / "settings.toml"
+    config.write_text(f"data = {json.dumps(str(data))}\n[analysis]\nthreads = 1\nswitch_quiet_s = 0.3\n")
+    where = ("--config", config)
+    assert run_msu("bundle", "install", write_tiny_bundle(tmp_path / "1", version="1.0"), *where).returncode == 0
+    with subprocess.Popen([*MSU, "work", *map(str, where)], stderr=subprocess.DEVNULL) as process:
+        try:
+            with sender.association() as association:
+                for ds in head[:12]:
+                    sender.store(ds, association)
+                wait_for_frames(sender, head, 12)
+                second = run_msu("bundle", "install", write_tiny_bundle(tmp_path / "2", version="2.0"), *where)
+                assert second.returncode == 0, second.stderr
+                for ds in head[12:]:
+                    sender.store(ds, association)
+            result = result_of(sender, head)
+            assert result.model is not None and (result.model.version, result.model.development_key) == ("1.0", True)
+
+            def running() -> bool:
+                beat: HeartbeatRow | None = sender.ledger.heartbeats().get("work")
+                return beat is not None and (beat.detail["model"] or {}).get("version") == "2.0"
+
+            wait_until(running, "the worker runs the new bundle")
+        finally:
+            process.kill()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from pathlib import Path
@@ -150,6 +150,7 @@ class Scene:
         reasons: tuple[Reason, ...] = (),
         status: StudyStatus = StudyStatus.RESULT,
         synthetic: bool = True,
+        development_key: bool = False,
         quality: tuple[str, ...] = (),
     ) -> Scene:
         """Write a result, and the saliency maps of its key slices."""
@@ -191,7 +192,7 @@ class Scene:
             reasons=reasons,
             series_uid=self.series_uid,
             slices=slices,
-            model=ModelIdentity(MODEL.name, MODEL.version, MODEL.sha256, synthetic),
+            model=replace(MODEL, synthetic=synthetic, development_key=development_key),
             backend="ONNX Runtime CPU",
             timings_ms={"last_slice_to_result": 1234.0},
             key_slices=tuple(self.sop_uid(key) for key in keys),
@@ -233,10 +234,10 @@ def beat(
     """Let the processes give a sign of life at `at_s`; None for one that died long before, False for none."""
     free = {"free_bytes": free_gb << 30, "total_bytes": 1000 << 30}
     receiver = {"aet": "MSU1", "host": "10.0.0.5", "port": 11112, **free}
-    worker = {"model": {"name": MODEL.name, "version": MODEL.version, "sha256": MODEL.sha256, "synthetic": synthetic}}
+    worker = {"model": asdict(replace(MODEL, synthetic=synthetic, development_key=development_key))}
     for process, lives, detail in (
         ("receive", receive, {**receiver, "low_disk": low_disk}),
-        ("work", work, {**worker, "problem": problem, "fallback": fallback, "development_key": development_key}),
+        ("work", work, {**worker, "problem": problem, "fallback": fallback}),
         ("deliver", bool(link), {"link": link}),
     ):
         if lives is False:
@@ -248,7 +249,7 @@ def beat(
                 db.execute("UPDATE heartbeats SET at_s = ? WHERE process = ?", (beaten_s, process))
 
 
-def leave_model(paths: StorePaths, *, development_key: bool = False) -> None:
+def leave_model(paths: StorePaths) -> None:
     """Leave what the worker leaves about the model."""
     body = {
         "card": CARD,
@@ -258,7 +259,6 @@ def leave_model(paths: StorePaths, *, development_key: bool = False) -> None:
             {"lo": 0.12, "hi": 0.62, "n": 88, "positives": 27},
             {"lo": 0.62, "hi": 1.0, "n": 412, "positives": 334},
         ],
-        "development_key": development_key,
     }
     path = paths.model(MODEL.sha256)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -356,7 +356,7 @@ def _locked(ledger: Ledger) -> None:
 
 def _all_bands(ledger: Ledger) -> None:
     remark = f"{FALLBACK_REMARK}: no passport"
-    Scene(ledger, "ischemic").receive().conclude(Verdict.ISCHEMIC, quality=(remark,))
+    Scene(ledger, "ischemic").receive().conclude(Verdict.ISCHEMIC, quality=(remark,), development_key=True)
 
 
 def _nameless(ledger: Ledger) -> None:
@@ -384,7 +384,6 @@ class Setup:
     local: datetime = NOW
     site: dict[str, object] = field(default_factory=dict)
     taps: tuple[str, ...] = ()
-    development_key: bool = False
 
 
 _DOCTOR = ("role:doctor",)
@@ -423,7 +422,7 @@ SHEETS: dict[str, Setup] = {
     "crew_done": Setup(_crew("hemorrhage", Verdict.HEMORRHAGE), {"link": "up"}),
     "window_ends": Setup(_crew("hemorrhage", Verdict.HEMORRHAGE, 250)),
     "window_passed": Setup(_crew("negative", Verdict.NONE_DETECTED, 300)),
-    "all_bands": Setup(_all_bands, development_key=True),
+    "all_bands": Setup(_all_bands),
     "nameless": Setup(_nameless),
     "curtain": Setup(_HAEMORRHAGE, taps=("curtain",)),
     "heat_map": Setup(_HAEMORRHAGE, taps=("heat_map",)),
@@ -454,7 +453,7 @@ def build(name: str, root: Path) -> tuple[StorePaths, Moment]:
     setup = SCENES[name]
     with Ledger(paths, "work") as ledger:
         setup.make(ledger)
-    leave_model(paths, development_key=setup.development_key)
+    leave_model(paths)
     moment = Moment(monotonic_s() + setup.late_s, setup.local)
     beat(paths, moment.monotonic_s, **setup.processes)  # type: ignore[arg-type]
     return paths, moment

@@ -40,7 +40,7 @@ def test_the_json_has_the_keys_of_the_contract() -> None:
         "study_uid", "patient_id", "status", "verdict", "probabilities", "reasons", "series_uid", "slices", "model",
         "backend", "timings_ms",
     } <= body.keys()  # fmt: skip
-    assert body["model"].keys() == {"name", "version", "sha256", "synthetic"}
+    assert body["model"].keys() == {"name", "version", "sha256", "synthetic", "development_key"}
     assert body["slices"][0].keys() == {"sop_uid", "position_mm", "probabilities"}
 
 

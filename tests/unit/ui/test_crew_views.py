@@ -223,11 +223,10 @@ def test_the_link_to_the_centre_is_in_the_footer() -> None:
 
 
 def test_a_development_key_or_another_backend_is_a_band_that_stays() -> None:
-    identity = ModelIdentity("m", "1", "0" * 64, synthetic=True)
+    identity = ModelIdentity("m", "1", "0" * 64, synthetic=True, development_key=True)
     remark = "runs on the CPU, not on a TensorRT engine: no passport"
     case = finished(Verdict.ISCHEMIC, model=identity, quality=(remark,))
-    models = {"0" * 64: replace(FACTS, development_key=True)}
-    model = present(snapshot(case, models=models), ViewerModel(), Desk(), MOMENT, site=ScreenSettings())
+    model = present(snapshot(case), ViewerModel(), Desk(), MOMENT, site=ScreenSettings())
     assert [band.text for band in model.bands] == [
         "SYNTHETIC MODEL - NOT FOR PATIENTS",
         "DEVELOPMENT KEY",
