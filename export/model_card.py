@@ -22,6 +22,7 @@ def model_card(manifest: Manifest) -> str:
         "## What it was made from\n\n" + _items(manifest.training),
         "## How it was judged\n\n" + _evaluation(manifest.evaluation),
         "## What its numbers mean\n\n" + _thresholds(manifest),
+        *(["## Lower precisions\n\n" + _precisions(manifest)] if manifest.precisions else []),
         f"Made {manifest.created_utc} by commit `{manifest.producer_commit}`.",
     ]
     return "\n\n".join(parts) + "\n"
@@ -99,4 +100,22 @@ def _thresholds(manifest: Manifest) -> str:
         "",
         f"Studies farther than {manifest.patient.distance_threshold:.3f} from the training data are INDETERMINATE.",
     ]
+    return "\n".join(lines)
+
+
+def _precisions(manifest: Manifest) -> str:
+    lines = [
+        "Against FP32 in ONNX Runtime, on the golden set; engines are judged again on each device.",
+        "",
+        "| network | patients | slices | classes changed | left haemorrhage | largest change of a probability |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, gate in manifest.precisions.items():
+        seen: Any = gate["measured"]
+        changed = f"{seen['patient_flip_fraction']:.1%} of patients, {seen['slice_flip_fraction']:.1%} of slices"
+        largest = f"{seen['max_patient_change']:.4f} of a patient, {seen['max_slice_change']:.4f} of a slice"
+        lines.append(
+            f"| {name} | {seen['patients']:.0f} | {seen['slices']:.0f} | {changed} | {seen['left_hemorrhage']:.0f} "
+            f"| {largest} |"
+        )
     return "\n".join(lines)

@@ -129,6 +129,8 @@ class Manifest(_Part):
     """Summary of the evaluation: what, on which data, with n and confidence intervals. Fixed keys, read by
     `performance`: ``test.per_class.{hemorrhage,ischemic}.{sensitivity,specificity}.{value,n,ci95}``, by the decision
     rule at `operating_points`, INDETERMINATE counted as not suspected. All else is for people."""
+    precisions: dict[str, dict[str, object]] = Field(default_factory=dict)
+    """What the accuracy gate measured of each network of lower precision in the bundle, by its file."""
     files: dict[str, str]
     """SHA-256 of every other file in the bundle, by its relative name."""
 

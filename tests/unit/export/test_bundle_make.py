@@ -1,0 +1,135 @@
+"""A bundle is made of parts that fit, or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edge_app.core.errors import ExportError
+from edge_app.inference.bundle import load_bundle
+from edge_app.inference.manifest import MODEL_CARD_FILE
+from edge_app.inference.passport import GOLDEN_ANSWERS_FILE, GOLDEN_FILE
+from edge_app.inference.signature import DEVELOPMENT_KEY, TrustedKeys
+from edge_app.worker.golden_check import check_golden_answers
+from edge_app.worker.models import open_models
+from export.bundle_make import Parts, assemble, read_parts
+from tests.bundles import FEATURES, image_network, patient_network, write_tiny_bundle
+from tests.engines import SCALE, golden_set
+
+GOOD = image_network(scale=SCALE * 1.001)
+FLIPPED = image_network(scale=-SCALE)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """Return a bundle whose networks tell the golden patients apart."""
+    return write_tiny_bundle(
+        tmp_path / "base",
+        patient_bias=(0.0, 0.0, 0.0),
+        image=image_network(scale=SCALE),
+        evaluation=EVALUATION,
+        extra={GOLDEN_FILE: golden_set().to_bytes()},
+    )
+
+
+EVALUATION = {
+    "test": {
+        "n": 3,
+        "accuracy": {"value": 1.0, "ci95": [0.4, 1.0]},
+        "decision_accuracy": {"value": None},
+        "indeterminate": 0,
+        "per_class": {},
+        "by_lesion": {},
+        "by_scanner": {},
+        "by_volume": {},
+    }
+}
+
+
+def parts_of(base: Path, **files: bytes) -> Parts:
+    parts = read_parts(base=base, description=None, files={})
+    names = {"fp16": "image.fp16.onnx", "int8": "image.int8.onnx", "calibration": "calibration.json"}
+    return Parts(parts.description, parts.files | {names.get(name, name): content for name, content in files.items()})
+
+
+def test_a_bundle_with_all_precisions_is_made_signed_and_answers_in_the_vehicle(base: Path, tmp_path: Path) -> None:
+    parts = parts_of(base, fp16=GOOD, int8=GOOD, calibration=b"{}")
+    made = assemble(tmp_path / "out", parts, key=DEVELOPMENT_KEY)
+    assert made.precisions["image.int8.onnx"]["measured"]["left_hemorrhage"] == 0.0  # type: ignore[index]
+    bundle = load_bundle(tmp_path / "out", TrustedKeys(development=True))
+    assert {"image.fp16.onnx", "image.int8.onnx", GOLDEN_FILE, GOLDEN_ANSWERS_FILE} <= set(bundle.manifest.files)
+    assert "| image.fp16.onnx | 3 | 6 | 0.0% of patients" in bundle.read(MODEL_CARD_FILE).decode()
+    with open_models(bundle, threads=1) as models:
+        assert check_golden_answers(bundle, models).startswith("3 golden patients answered as they should")
+
+
+def test_a_precision_that_the_gate_refuses_keeps_the_bundle_from_being_made(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"gate refuses image\.fp16\.onnx: .*left haemorrhage"):
+        assemble(tmp_path / "out", parts_of(base, fp16=FLIPPED), key=None)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "gone", "named"),
+    [
+        ({"int8": GOOD}, "", "needs its calibration record"),
+        ({"fp16": GOOD}, GOLDEN_FILE, "without a golden set"),
+        ({}, "patient.onnx", r"no patient\.onnx"),
+        ({"image.onnx": image_network(features=FEATURES + 1)}, "", "features"),
+        ({"patient.onnx": patient_network(features=FEATURES + 1)}, GOLDEN_FILE, "features"),
+        ({"image.onnx": b"noise"}, "", "cannot load"),
+        ({GOLDEN_FILE: b"noise"}, "", "golden set cannot be read"),
+    ],
+)
+def test_parts_that_do_not_fit_are_named(
+    base: Path, tmp_path: Path, files: dict[str, bytes], gone: str, named: str
+) -> None:
+    parts = parts_of(base, **files)
+    parts.files.pop(gone, None)
+    with pytest.raises(ExportError, match=named):
+        assemble(tmp_path / "out", parts, key=None)
+
+
+def test_other_networks_do_not_inherit_the_precisions_and_answers_of_the_old_ones(base: Path, tmp_path: Path) -> None:
+    assemble(tmp_path / "full", parts_of(base, fp16=GOOD), key=None)
+    (tmp_path / "new.onnx").write_bytes(image_network(scale=SCALE * 2))
+    same = read_parts(base=tmp_path / "full", description=None, files={}, version="2.0")
+    assert "image.fp16.onnx" in same.files and same.description["version"] == "2.0"
+    other = read_parts(base=tmp_path / "full", description=None, files={"image.onnx": tmp_path / "new.onnx"})
+    assert set(other.files) == {"image.onnx", "patient.onnx", GOLDEN_FILE}
+
+
+def test_a_description_alone_makes_a_bundle_and_its_missing_field_is_named(base: Path, tmp_path: Path) -> None:
+    known = load_bundle(base).manifest.model_dump(mode="json")
+    description = tmp_path / "description.json"
+    files = {name: base / name for name in ("image.onnx", "patient.onnx")}
+    description.write_text(json.dumps(known))
+    made = assemble(tmp_path / "out", read_parts(base=None, description=description, files=files), key=None)
+    assert made.created_utc != known["created_utc"] and set(made.files) == {*files, MODEL_CARD_FILE}
+    del known["operating_points"]
+    description.write_text(json.dumps(known))
+    with pytest.raises(ExportError, match="operating_points"):
+        assemble(tmp_path / "out", read_parts(base=None, description=description, files=files), key=None)
+
+
+def test_networks_trained_on_another_preprocessing_are_refused(base: Path, tmp_path: Path) -> None:
+    parts = parts_of(base)
+    changed = {**parts.description, "preprocessing": {"profile": "msu1", "sha256": "0" * 64}}
+    with pytest.raises(ExportError, match="trained on another 'msu1'"):
+        assemble(tmp_path / "out", Parts(changed, parts.files), key=None)
+
+
+@pytest.mark.parametrize(("content", "named"), [(None, "cannot be read"), ("{", "no JSON"), ("[]", "no JSON object")])
+def test_a_description_that_is_none_is_refused(tmp_path: Path, content: str | None, named: str) -> None:
+    path = tmp_path / "description.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ExportError, match=named):
+        read_parts(base=None, description=path, files={})
+
+
+def test_nothing_comes_of_nothing() -> None:
+    with pytest.raises(ExportError, match="--from BUNDLE or --description"):
+        read_parts(base=None, description=None, files={})
