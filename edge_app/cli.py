@@ -90,6 +90,8 @@ def _parser() -> argparse.ArgumentParser:
         process.add_argument("--headless", action="store_true", help="draw offscreen")
         process.add_argument("--screenshots", type=Path, metavar="DIR", help="save a picture of each finished case")
         process.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+        if name == "screen":
+            process.add_argument("--kiosk", action="store_true", help="with refused settings, stay and say why")
 
     send = command("send", _send, "push DICOM files or folders to a peer, as a scanner would")
     send.add_argument("paths", nargs="+", type=Path, metavar="PATH")
@@ -219,10 +221,20 @@ def _work(arguments: argparse.Namespace) -> int:
 
 def _screen(arguments: argparse.Namespace) -> int:
     from edge_app.processes import lifecycle, screen
+    from edge_app.processes.notify import Notifier
     from edge_app.processes.start import started
 
-    settings = _settings(arguments)
     lifecycle.choose_display(headless=arguments.headless)
+    try:
+        settings = _settings(arguments)
+    except ConfigError as error:
+        if not (arguments.kiosk and arguments.config):
+            raise
+        notifier = Notifier()
+        screen.run_refused(
+            error, arguments.config, stop=lifecycle.stop_event(), ready=notifier.ready, alive=notifier.alive
+        )
+        return 0
     with started("screen", settings, supervised=arguments.supervised) as process:
         screen.run(
             settings,

@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_app.core.config import Settings
+from edge_app.core.config import Settings, load_settings
+from edge_app.core.errors import ConfigError
 
-__all__ = ["run"]
+__all__ = ["run", "run_refused"]
 
 
 def run(
@@ -30,3 +31,24 @@ def run(
     from edge_app.ui.app import run_screen
 
     run_screen(settings, stop=stop, ready=ready, alive=alive, screenshot_dir=screenshot_dir)
+
+
+def run_refused(
+    error: ConfigError,
+    config: Path,
+    *,
+    stop: threading.Event,
+    ready: Callable[[], None] | None = None,
+    alive: Callable[[], None] | None = None,
+) -> None:
+    """Show why the settings file is refused, until it can be read (then this returns, to be started anew) or `stop`."""
+    from edge_app.ui.refused import run_refused as show
+
+    def mended() -> bool:
+        try:
+            load_settings(config)
+        except ConfigError:
+            return False
+        return True
+
+    show(error, stop=stop, mended=mended, ready=ready, alive=alive)

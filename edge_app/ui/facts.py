@@ -152,6 +152,8 @@ def is_alive(snapshot: Snapshot, process: str, now_s: float) -> bool | None:
     """Return whether a process lives; None while it may still be starting."""
     beat = snapshot.heartbeats.get(process)
     if beat is not None and beat.boot_id == snapshot.boot_id:
+        if beat.detail.get("refused"):
+            return False  # its last word: it does not run with these settings
         if now_s - beat.at_s <= DEAD_AFTER_S:
             return True
         if beat.at_s >= snapshot.started_s:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from edge_app.core.errors import ConfigError
 from edge_app.core.reasons import TEXTS as REASON_TEXTS
 from edge_app.core.types import Reason, StudyResult, Verdict
 from edge_app.triage.decision import ISCHAEMIA_TOO
@@ -64,6 +66,8 @@ def result_texts(
     note = text(f"note.{state.value}", language, **values)
     if state in RESULT_STATES and result is not None:
         note = _second_line(state, result, reason, language)
+    elif refused := _refusal(state, snapshot):
+        note = text("note.refused", language, what=refused)
     elif state in (ScreenState.ANALYSING, ScreenState.CHECKING) and study is not None:
         note = _estimate(snapshot, study, language, now) or note
     return ResultTexts(
@@ -72,10 +76,19 @@ def result_texts(
         score=_score(state, result, reason, language),
         note=note,
         evidence=evidence(snapshot, result, language) if state in RESULT_STATES else "",
-        tag=_tag(state, result, reason, language),
+        tag=ConfigError.code if _refusal(state, snapshot) else _tag(state, result, reason, language),
         hint=text("about_hint", language) if state in RESULT_STATES else "",
         progress=_progress(state, progress, language),
     )
+
+
+def _refusal(state: ScreenState, snapshot: Snapshot) -> str:
+    """Return why a process that is not there refused its settings, without the file's path; "" if it did not."""
+    process = {ScreenState.RECEIVER_STOPPED: "receive", ScreenState.AI_STOPPED: "work"}.get(state)
+    beat = snapshot.heartbeats.get(process) if process else None
+    if beat is None or beat.boot_id != snapshot.boot_id:
+        return ""
+    return formats.clean(re.sub(r"^settings file \S+: ", "", str(beat.detail.get("refused") or "")), 90)
 
 
 def _second_line(state: ScreenState, result: StudyResult, reason: Reason | None, language: str) -> str:

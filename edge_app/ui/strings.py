@@ -105,6 +105,7 @@ STRINGS: dict[str, tuple[str, str]] = {
     "note.failed": ("Images are stored. Read them directly.", "Bilder sind gespeichert. Direkt ansehen."),
     "note.ai_stopped": ("Read the images directly. Restart the system.", "Bilder direkt ansehen. System neu starten."),
     "note.receiver_stopped": ("Restart the system, then resend.", "System neu starten, dann erneut senden."),
+    "note.refused": ("Settings refused: {what}", "Einstellungen abgelehnt: {what}"),
     "note.model_missing": ("Read the images directly. Call service.", "Bilder direkt ansehen. Service rufen."),
     "note.disk_full": ("Free space, then resend from scanner.", "Platz schaffen, dann erneut senden."),
     "note.disk_low": ("Room for a few more cases. Call service.", "Platz für wenige Fälle. Service rufen."),

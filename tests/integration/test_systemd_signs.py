@@ -34,10 +34,10 @@ def systemd(tmp_path: Path) -> Iterator[socket.socket]:
 def start(tmp_path: Path, systemd: socket.socket) -> Iterator[Start]:
     running: list[subprocess.Popen[bytes]] = []
 
-    def run(name: str, settings: Settings) -> subprocess.Popen[bytes]:
+    def run(name: str, settings: Settings | str, *options: str) -> subprocess.Popen[bytes]:
         file = tmp_path / "settings.toml"
-        file.write_text(settings.to_toml(), encoding="utf-8")
-        command = [sys.executable, "-m", "edge_app", name, "--config", str(file), "--headless"]
+        file.write_text(settings if isinstance(settings, str) else settings.to_toml(), encoding="utf-8")
+        command = [sys.executable, "-m", "edge_app", name, "--config", str(file), "--headless", *options]
         environment = {
             **os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000", "OMP_NUM_THREADS": "1",
         }  # fmt: skip
@@ -90,3 +90,15 @@ def test_refused_settings_end_with_78_and_are_left_for_the_screen(
     _hear(systemd, "STATUS=E-001")
     with Ledger(StorePaths(tmp_path / "store"), "test") as ledger:
         assert "none.pem" in str(ledger.heartbeats()["receive"].detail["refused"])
+
+
+def test_in_a_kiosk_the_screen_says_why_the_file_is_refused_until_it_is_mended(
+    tmp_path: Path, systemd: socket.socket, start: Start
+) -> None:
+    bad = 'data = "store"\n[receiver]\nprot = 1\n'
+    assert start("screen", bad).wait(DEADLINE_S) == 78
+    kiosk = start("screen", bad, "--kiosk")
+    _hear(systemd, "READY=1")
+    _hear(systemd, "WATCHDOG=1")
+    (tmp_path / "settings.toml").write_text('data = "store"\n', encoding="utf-8")
+    assert kiosk.wait(DEADLINE_S) == 0

@@ -230,13 +230,14 @@ def beat(
     fallback: str = "",
     development_key: bool = False,
     link: str = "",
+    refused: str = "",
 ) -> None:
     """Let the processes give a sign of life at `at_s`; None for one that died long before, False for none."""
     free = {"free_bytes": free_gb << 30, "total_bytes": 1000 << 30}
     receiver = {"aet": "MSU1", "host": "10.0.0.5", "port": 11112, **free}
     worker = {"model": asdict(replace(MODEL, synthetic=synthetic, development_key=development_key))}
     for process, lives, detail in (
-        ("receive", receive, {**receiver, "low_disk": low_disk}),
+        ("receive", receive, {"refused": refused} if refused else {**receiver, "low_disk": low_disk}),
         ("work", work, {**worker, "problem": problem, "fallback": fallback}),
         ("deliver", bool(link), {"link": link}),
     ):
@@ -388,6 +389,11 @@ class Setup:
 
 _DOCTOR = ("role:doctor",)
 
+REFUSAL = (
+    "settings file /etc/msu-triage/settings.toml: key 'receiver.tls_port' = 70000: "
+    "Input should be less than or equal to 65535"
+)
+
 STATES: dict[str, Setup] = {
     "starting": Setup(processes={"receive": False, "work": False}, late_s=1.0),
     "ready": Setup(processes={"link": "up"}),
@@ -399,6 +405,12 @@ STATES: dict[str, Setup] = {
     "clock_bad": Setup(local=NOW.replace(year=2000)),
     "locked": Setup(_locked),
     "receiver_stopped": Setup(processes={"receive": None}),
+    "receiver_refused": Setup(
+        processes={
+            "receive": None,
+            "refused": REFUSAL,
+        }
+    ),
     "receiving": Setup(_receiving, {"link": "up"}),
     "stalled": Setup(_stalled),
     "analysing": Setup(_history),
