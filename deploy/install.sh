@@ -107,8 +107,8 @@ command -v python3 >/dev/null || die "there is no python3"
 say "$name for $target on $(uname -m)"
 systemd-sysusers "$here/systemd/msu-triage.sysusers"
 systemd-tmpfiles --create "$here/systemd/msu-triage.tmpfiles"
-install -m 0644 "$here/systemd/msu-triage.sysusers" /etc/sysusers.d/msu-triage.conf
-install -m 0644 "$here/systemd/msu-triage.tmpfiles" /etc/tmpfiles.d/msu-triage.conf
+install -D -m 0644 "$here/systemd/msu-triage.sysusers" /etc/sysusers.d/msu-triage.conf
+install -D -m 0644 "$here/systemd/msu-triage.tmpfiles" /etc/tmpfiles.d/msu-triage.conf
 install -d -m 0755 "$root" "$root/releases"
 
 # The release, beside what runs -------------------------------------------------------------------------------------
