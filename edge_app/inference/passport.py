@@ -247,6 +247,9 @@ def check_passport(passport: Passport, network: Network, bundle: Bundle, fingerp
         "judged on another golden set": not (golden := manifest.files.get(GOLDEN_FILE))
         or passport.gate.golden_sha256 == golden,
         "without a profile for an input": set(passport.profile) == {tensor.name for tensor in passport.inputs},
+        "made for fewer slices than a study may have": network != "patient"
+        or all(shapes.largest[1] >= manifest.patient.max_slices for shapes in passport.profile.values()),
+        "built with rounded products (TF32)": "-TF32" in passport.flags,
         "named after another plan": passport.plan_file == f"{network}-{passport.plan_sha256[:12]}.plan",
     }
     problems = [f"the engine was {what}" for what, fine in checks.items() if not fine]

@@ -1,8 +1,8 @@
 """Which TensorRT this program runs on, and what its version changes for the runtime.
 
-From 10.3 to 11 the runtime calls are the same (`tests/unit/inference/test_tensorrt_api.py` holds them against the
-recorded bindings); what differs is which versions are accepted, and how they are named. The builder's differences are
-in `export.engine.compat`. Takes the module as an argument, so that nothing is imported here.
+From 10.3 to 11 the runtime calls are the same (`tests/unit/export/engine/test_api_conformance.py` holds them against
+the recorded bindings); what differs is which versions are accepted, and how they are named. The builder's differences
+are in `export.engine.compat`. Takes the module as an argument, so that nothing is imported here.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A bundle that was installed (`edge_app.inference.installed`) is loaded and tried on its golden set only when no study is
 under way; until it has passed, the one that ran is what runs again. One that cannot be loaded at a start gives way to
-the one before it. Each switch and each refusal is in the log and in the audit trail.
+the one before it. Engines that were built while the CPU ran in their place are taken up in the same way. Each switch
+and each refusal is in the log and in the audit trail.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from edge_app.core.errors import BundleError
 from edge_app.core.logs import get_logger
 from edge_app.inference.bundle import load_bundle
 from edge_app.inference.installed import BundleStore, trusted_keys, with_installed_bundle
+from edge_app.inference.passport import NETWORKS, passport_path
 from edge_app.store.ledger import Ledger
 from edge_app.worker.golden_check import check_golden_answers
 from edge_app.worker.models import Models, load_models, open_models
@@ -61,6 +63,7 @@ class Changeover:
         self._settings = settings
         self._ledger = ledger
         self._store = BundleStore.of(settings)
+        self._engines: tuple[int, ...] = ()
         self._follows = not settings.analysis.bundle
         """Whether what was installed runs here: settings that name a bundle are kept to."""
 
@@ -74,12 +77,17 @@ class Changeover:
             self._open()
 
     def due(self, quiet_s: float) -> bool:
-        """Return whether another bundle is to be taken up now, given how long no case has been under way."""
-        return self._follows and 0 < quiet_s >= self._settings.analysis.switch_quiet_s and self._store.has("next")
+        """Return whether another bundle, or new engines, are to be taken up now: no case was under way for so long."""
+        if not 0 < quiet_s >= self._settings.analysis.switch_quiet_s:
+            return False
+        return self._asked() or self._engines != _passports(self.models)
 
     def take_up(self, alive: Callable[[], None] | None = None) -> None:
         """Try the bundle that was asked for; afterwards it runs, or the one that ran before does again."""
         self.close()  # first: two models may be more than the memory holds
+        if not self._asked():
+            self._open()
+            return
         name = self._store.name("next")
         try:
             path = self._store.begin_trial()
@@ -118,8 +126,12 @@ class Changeover:
             self._tell(323, "bundle_rolled_back", name, error.message, logging.ERROR)
             return load_models(with_installed_bundle(self._settings))
 
+    def _asked(self) -> bool:
+        return self._follows and self._store.has("next")
+
     def _opened(self, models: Models) -> None:
         self.problem = ""
+        self._engines = _passports(models)
         publish_model(self._ledger.paths, models)
 
     def _refuse(self, why: str) -> None:
@@ -130,3 +142,11 @@ class Changeover:
     def _tell(self, number: int, event: str, name: str, found: str, level: int) -> None:
         _log.event(number, event.replace("_", " "), level=level, bundle=name, found=found)
         self._ledger.audit(event, {"bundle": name, "found": found})
+
+
+def _passports(models: Models | None) -> tuple[int, ...]:
+    """Return what tells the passports of a model's engines from later ones; nothing where engines run, or no model."""
+    if models is None or not models.remarks:
+        return ()
+    paths = [passport_path(models.engines, network) for network in NETWORKS]
+    return tuple(path.stat().st_mtime_ns for path in paths if path.exists())

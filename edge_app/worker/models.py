@@ -16,6 +16,7 @@ from edge_app.core.types import ModelIdentity
 from edge_app.inference.bundle import Bundle, load_bundle
 from edge_app.inference.installed import trusted_keys
 from edge_app.inference.manifest import MODEL_CARD_FILE, Manifest
+from edge_app.inference.passport import engines_folder
 from edge_app.inference.predict import ImagePredictor, PatientPredictor
 from edge_app.inference.select import Choice, open_bundle_network
 from edge_app.preprocessing import PROFILES, Profile, profile_hash
@@ -37,6 +38,8 @@ class Models:
     backend_name: str
     remarks: tuple[str, ...]
     """What is said with every result of these models: which engine does not run, and why."""
+    engines: Path
+    """Where their engines lie, or would."""
     _resources: ExitStack
 
     def __enter__(self) -> Models:
@@ -80,6 +83,7 @@ def open_models(bundle: Bundle, *, threads: int, engines: Path | None = None) ->
             patient=PatientPredictor(patient.backend, bundle.manifest),
             backend_name=image.backend.name,
             remarks=_remarks(image, patient),
+            engines=engines_folder(bundle.path, bundle.sha256, engines),
             _resources=resources.pop_all(),
         )
 

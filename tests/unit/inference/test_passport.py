@@ -117,6 +117,7 @@ def test_an_engine_of_another_machine_is_refused_by_name_of_the_difference(
         (lambda b: b["gate"].update(failures=["1 of 3 patients left haemorrhage"]), "not accepted"),
         (lambda b: b["gate"].update(golden_sha256="0" * 64), "another golden set"),
         (lambda b: b.update(profile={}), "without a profile"),
+        (lambda b: b.update(flags=[]), "TF32"),
         (lambda b: b.update(plan_sha256="0" * 64), "named after another plan"),
     ],
 )
@@ -204,5 +205,7 @@ def test_the_reason_stands_with_every_result_of_the_worker(bundle: Bundle) -> No
 def test_a_passport_that_fits_has_no_problems_and_the_folder_is_the_bundles_own(bundle: Bundle, tmp_path: Path) -> None:
     _, passport = image_passport(bundle)
     assert check_passport(passport, "image", bundle, machine().fingerprint) == []
+    short = passport.model_copy(update={"network": "patient"})
+    assert any("fewer slices" in problem for problem in check_passport(short, "patient", bundle, machine().fingerprint))
     assert engines_folder(bundle.path, bundle.sha256).parent == bundle.path.with_name("bundle.engines")
     assert engines_folder(bundle.path, bundle.sha256, tmp_path).parent == tmp_path

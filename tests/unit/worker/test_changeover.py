@@ -16,7 +16,7 @@ from edge_app.core.types import CLASSES
 from edge_app.inference.bundle import load_bundle
 from edge_app.inference.installed import BundleStore
 from edge_app.inference.manifest import IMAGE_FILE
-from edge_app.inference.passport import GOLDEN_ANSWERS_FILE, GOLDEN_FILE
+from edge_app.inference.passport import GOLDEN_ANSWERS_FILE, GOLDEN_FILE, engines_folder, passport_path
 from edge_app.inference.signature import TrustedKeys
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
@@ -196,3 +196,18 @@ def test_an_untrusted_bundle_is_not_tried_at_all(bench: Bench, tmp_path: Path) -
     strict = bench.settings.replaced(analysis={"development_key": False})
     with pytest.raises(BundleError, match="DEVELOPMENT KEY"):
         try_bundle(write_tiny_bundle(tmp_path / "ours"), strict)
+
+
+def test_engines_that_are_built_while_the_cpu_runs_are_taken_up_between_cases(bench: Bench) -> None:
+    name = bench.ask_for("1.0")
+    folder = engines_folder(bench.store.root / name, load_bundle(bench.store.root / name).sha256)
+    folder.mkdir(parents=True)
+    passport_path(folder, "image").write_text("of a build that did not end well")
+    bench.restart()
+    first = bench.changeover.models
+    assert first is not None and first.remarks and not bench.changeover.due(1e9)
+    passport_path(folder, "patient").write_text("one more")
+    assert bench.changeover.due(1e9) and not bench.changeover.due(1.0)
+    bench.changeover.take_up()
+    assert bench.changeover.models is not first and bench.version == "1.0"
+    assert not bench.changeover.due(1e9), "again and again"
