@@ -16,6 +16,7 @@ from typing import Any
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
+from pynetdicom.pdu_primitives import MaximumLengthNotification
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification
 
@@ -29,6 +30,9 @@ from edge_app.delivery.link import Receipt
 from edge_app.store.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 __all__ = ["Link", "associate"]
+
+PDU_BYTES = 16 * 1024
+"""Two seconds at 64 kbit/s."""
 
 _UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
@@ -78,6 +82,7 @@ def associate(
     if not assoc.is_established:
         why = "rejected the association" if assoc.is_rejected else "does not answer"
         raise NetworkError(f"{address.text} {why}", remedy="It is tried again by itself.")
+    _keep_pdus_short(assoc)
     try:
         yield assoc
         if assoc.is_established:
@@ -85,6 +90,16 @@ def associate(
                 calls.run(assoc.release)
     finally:
         calls.cut()
+
+
+def _keep_pdus_short(assoc: Any) -> None:
+    """Have objects leave in PDUs of at most `PDU_BYTES`, however long ones the peer takes (0: any).
+
+    Peers have time limits for one PDU; an image in one of 1 MB never gets through a thin link.
+    """
+    for item in assoc.acceptor.user_information:
+        if isinstance(item, MaximumLengthNotification):
+            item.maximum_length_received = min(item.maximum_length_received or PDU_BYTES, PDU_BYTES)
 
 
 class Link:

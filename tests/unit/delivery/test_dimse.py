@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pynetdicom.sop_class import CTImageStorage, Verification
 from edge_app.core.config import DeliverySettings
 from edge_app.core.errors import NetworkError, SendError
 from edge_app.delivery.address import Address, parse_address
-from edge_app.delivery.dimse import Link
+from edge_app.delivery.dimse import PDU_BYTES, Link
 from edge_app.delivery.items import Item, data_set_of, items_of_instances
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
@@ -25,17 +26,24 @@ SETTINGS = DeliverySettings(connect_timeout_s=5.0, answer_timeout_s=20.0, stalle
 
 
 @contextmanager
-def peer(handle_store: object, *syntaxes: str, storage: bool = True) -> Iterator[Address]:
-    """Run a pynetdicom SCP that answers C-STORE with `handle_store`."""
+def peer(
+    handle_store: object, *syntaxes: str, storage: bool = True, handlers: Sequence[tuple[object, object]] = ()
+) -> Iterator[Address]:
+    """Run a pynetdicom SCP that takes PDUs of any length and answers C-STORE with `handle_store`."""
     ae = AE(ae_title="CSC")
+    ae.maximum_pdu_size = 0
     ae.add_supported_context(Verification)
     if storage:
         ae.add_supported_context(CTImageStorage, list(syntaxes))
-    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, handle_store)])
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, handle_store), *handlers])
     try:
         yield parse_address(f"CSC@127.0.0.1:{server.server_address[1]}")
     finally:
         server.shutdown()
+        with warnings.catch_warnings():
+            # pynetdicom leaves the socket of a connection that was cut to the garbage collector.
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
 
 @pytest.fixture
@@ -60,6 +68,26 @@ def test_a_data_set_leaves_byte_by_byte_in_the_syntax_it_was_stored_in(items: tu
         receipts = [link.send(item) for item in items]
     assert received == [(RLELossless, data_set_of(item.path)) for item in items]
     assert [(r.status, r.transfer_syntax_uid) for r in receipts] == [(0, RLELossless)] * 2
+
+
+def test_a_large_object_leaves_in_short_pdus_however_long_ones_the_peer_takes(tmp_path: Path) -> None:
+    with Ledger(StorePaths(tmp_path / "large"), "test") as ledger:
+        add_ct_study(ledger, slices=1, size=256)
+        (item,) = items_of_instances(ledger.instances(), ledger.paths)
+    lengths = []
+
+    def on_pdu(event: evt.Event) -> None:
+        if type(event.pdu).__name__ == "P_DATA_TF":
+            lengths.append(event.pdu.pdu_length)
+
+    pdus = [(evt.EVT_PDU_RECV, on_pdu)]
+    with (
+        peer(lambda event: 0, ExplicitVRLittleEndian, handlers=pdus) as there,
+        Link(there, SETTINGS, [item], always) as link,
+    ):
+        assert link.send(item).status == 0
+    assert len(lengths) > 8
+    assert max(lengths) <= PDU_BYTES
 
 
 def test_a_peer_without_that_syntax_gets_the_same_instance_uncompressed(items: tuple[Item, ...]) -> None:
