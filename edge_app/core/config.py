@@ -185,6 +185,8 @@ class DeliverySettings(_Section):
     """How often a ``notify`` destination is asked whether somebody has seen the result."""
     audit_server: str = Field("", pattern=r"^$|^[^@\s/]+:[0-9]{1,5}$")
     """``HOST:PORT`` of the hospital's audit repository (syslog over TLS, usually port 6514); empty: none."""
+    parametric_maps: bool = False
+    """Send where the model looked on the key slices, as Parametric Maps; off: what it shows is not validated."""
     keep_days: float = Field(0.0, ge=0, le=3650)
     """Images are kept at least so many days after their delivery was proved."""
     calling_aet: str = Field("MSU1", min_length=1, max_length=16, pattern=r"^[\x20-\x5B\x5D-\x7E]+$")

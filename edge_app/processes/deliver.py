@@ -169,6 +169,7 @@ class _Loop:
             edition=row.edition,
             facts=self._facts.of(result.model),
             unvalidated_ischaemia=self._analysis.ischaemia_output == "research",
+            parametric_maps=self._delivery.parametric_maps,
         )
         return files, message_uid(row.study_uid, row.revision, row.edition)
 

@@ -37,6 +37,7 @@ def write_report(settings: Settings, study_uid: str, out: Path) -> list[Path]:
             paths,
             facts=FactsOfModels(settings).of(result.model),
             unvalidated_ischaemia=settings.analysis.ischaemia_output == "research",
+            parametric_maps=settings.delivery.parametric_maps,
         )
     written = []
     try:

@@ -10,6 +10,8 @@ from datetime import datetime
 from enum import Enum
 from importlib.metadata import version
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import config
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
@@ -25,6 +27,7 @@ __all__ = [
     "DEVICE_SERIAL_NUMBER",
     "MANUFACTURER",
     "Kind",
+    "Looked",
     "ModelFacts",
     "ReportInput",
     "derived_uid",
@@ -50,6 +53,7 @@ class Kind(Enum):
     KEY_OBJECTS = ("ko", 9002, "AI key slices")
     PAGE = ("sc", 9003, "AI result page")
     PRESENTATION = ("pr", 9004, "AI windows of key slices")
+    MAP = ("pm", 9006, "AI where the model looked")
     NOTICE = ("notice", 9005, "AI result, crew asks for a reader")
 
     @property
@@ -86,6 +90,14 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Looked:
+    """Where the model looked on one slice: `maps` (classes, h, w) float32, and the affine (2, 3) `to_slice` pixels."""
+
+    maps: NDArray[np.float32]
+    to_slice: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class ReportInput:
     """One edition of the report of a result, with all that its objects are made of.
 
@@ -100,6 +112,8 @@ class ReportInput:
     facts: ModelFacts | None = None
     unvalidated_ischaemia: bool = True
     pictures: Mapping[str, SliceImage] = field(default_factory=dict)
+    looked: Mapping[str, Looked] = field(default_factory=dict)
+    """By SOP Instance UID, where parametric maps are wanted."""
     edition: int = 1
     issued: datetime | None = None
     why: str = ""

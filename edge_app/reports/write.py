@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from io import BytesIO
@@ -18,10 +19,11 @@ from edge_app.core.errors import HeaderError
 from edge_app.core.logs import get_logger, short
 from edge_app.core.types import SliceImage, StudyResult, StudyStatus
 from edge_app.reports.fhir import make_notice, make_transaction
-from edge_app.reports.header import Kind, ModelFacts, ReportInput
+from edge_app.reports.header import Kind, Looked, ModelFacts, ReportInput
 from edge_app.reports.key_objects import make_key_objects
 from edge_app.reports.message import make_message, message_json
-from edge_app.reports.presentation_state import make_presentation_state
+from edge_app.reports.parametric_map import make_parametric_maps
+from edge_app.reports.presentation_state import make_presentation_states
 from edge_app.reports.secondary_capture import make_page
 from edge_app.reports.sr import make_sr
 from edge_app.store.editions import Edition, edition_before, edition_of, latest_edition
@@ -43,22 +45,23 @@ __all__ = [
 
 _log = get_logger(__name__)
 
-_MAKERS: dict[Kind, Callable[[ReportInput], Dataset | None]] = {
+_MAKERS: dict[Kind, Callable[[ReportInput], Dataset | Sequence[Dataset] | None]] = {
     Kind.MESSAGE: make_message,
     Kind.SR: make_sr,
     Kind.KEY_OBJECTS: make_key_objects,
-    Kind.PRESENTATION: make_presentation_state,
     Kind.PAGE: make_page,
+    Kind.PRESENTATION: make_presentation_states,
+    Kind.MAP: make_parametric_maps,
 }
-"""In order of sending: smallest first."""
+"""In order of sending: first what says most in least."""
 
 MESSAGE_FILE, FHIR_FILE = "message.json", "fhir.json"
 
 _DOCUMENTS: dict[str, Callable[[ReportInput], bytes]] = {MESSAGE_FILE: message_json, FHIR_FILE: make_transaction}
 
 
-def make_reports(report: ReportInput) -> dict[Kind, Dataset]:
-    """Return the DICOM objects of one revision of a result.
+def make_reports(report: ReportInput) -> dict[str, Dataset]:
+    """Return the DICOM objects of one edition of a report by file name, in order of sending.
 
     Raises
     ------
@@ -66,14 +69,14 @@ def make_reports(report: ReportInput) -> dict[Kind, Dataset]:
         If not one object can be made of these headers. One that can is not held back by one that cannot.
     """
     _check_sources(report)
-    made: dict[Kind, Dataset] = {}
+    made: dict[str, Dataset] = {}
     problems: list[Exception] = []
     for kind, make in _MAKERS.items():
         try:
-            ds = make(report)
-            if ds is not None:
+            some = make(report)
+            for number, ds in enumerate([some] if isinstance(some, Dataset) else some or (), 1):
                 _encoded(ds)
-                made[kind] = ds
+                made[_file_name(kind, 0 if isinstance(some, Dataset) else number)] = ds
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             # highdicom and pydicom raise these on headers they find invalid; scanners send such headers.
             problems.append(error)
@@ -114,6 +117,7 @@ def write_reports(
     edition: int = 1,
     facts: ModelFacts | None = None,
     unvalidated_ischaemia: bool = True,
+    parametric_maps: bool = False,
 ) -> list[Path]:
     """Write the objects of an edition of a stored result's report, once, and return the DICOM files to send, in order.
 
@@ -127,12 +131,14 @@ def write_reports(
     """
     folder = _folder(paths, result, edition)
     if not (folder / _COMPLETE).exists():
-        made = _make(_input(result, ledger, paths, _edition(ledger, result, edition), facts, unvalidated_ischaemia))
+        report = _input(result, ledger, paths, _edition(ledger, result, edition), facts, unvalidated_ischaemia)
+        made = _make(replace(report, looked=_looked(paths, result)) if parametric_maps else report)
         for kind in (Kind.SR, Kind.PAGE):
             if _file_name(kind) not in made:
                 ledger.audit("report_missing", {"study_uid": result.study_uid, "kind": kind.file_name})
         _keep(folder, made)
-    return [path for kind in _MAKERS if (path := folder / _file_name(kind)).exists()]
+    order = [kind.file_name for kind in _MAKERS]
+    return sorted(folder.glob("*.dcm"), key=lambda path: (order.index(path.stem.split("-")[0]), path.name))
 
 
 def write_notice(
@@ -179,6 +185,7 @@ def report_files(
     *,
     facts: ModelFacts | None = None,
     unvalidated_ischaemia: bool = True,
+    parametric_maps: bool = False,
 ) -> dict[str, bytes]:
     """Return the objects of a result's latest report by file name: those in the store, or made now and kept nowhere.
 
@@ -191,7 +198,8 @@ def report_files(
     folder = _folder(paths, result, latest.edition if latest else 1)
     if (folder / _COMPLETE).exists():
         return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.suffix in (".dcm", ".json")}
-    return _make(_input(result, ledger, paths, latest, facts, unvalidated_ischaemia))
+    report = _input(result, ledger, paths, latest, facts, unvalidated_ischaemia)
+    return _make(replace(report, looked=_looked(paths, result)) if parametric_maps else report)
 
 
 _COMPLETE = "complete"
@@ -211,12 +219,12 @@ def _keep(folder: Path, made: dict[str, bytes]) -> None:
     write_atomically(folder / _COMPLETE, b"")
 
 
-def _file_name(kind: Kind) -> str:
-    return f"{kind.file_name}.dcm"
+def _file_name(kind: Kind, number: int = 0) -> str:
+    return f"{kind.file_name}-{number}.dcm" if number else f"{kind.file_name}.dcm"
 
 
 def _make(report: ReportInput) -> dict[str, bytes]:
-    objects = {_file_name(kind): _encoded(ds) for kind, ds in make_reports(report).items()}
+    objects = {name: _encoded(ds) for name, ds in make_reports(report).items()}
     return objects | make_documents(report)
 
 
@@ -303,3 +311,19 @@ def _pictures(ledger: Ledger, paths: StorePaths, result: StudyResult) -> dict[st
             frame.sop_uid, hu, (frame.row_spacing_mm or 1.0, frame.column_spacing_mm or 1.0)
         )
     return pictures
+
+
+def _looked(paths: StorePaths, result: StudyResult) -> dict[str, Looked]:
+    """Return where the model looked on the key slices, as the worker left it."""
+    found = {}
+    try:
+        with np.load(paths.saliency(result.study_uid, result.revision), allow_pickle=False) as arrays:
+            for uid in result.key_slices:
+                name = uid_hash(uid)
+                if name in arrays and f"{name}.to_slice" in arrays:
+                    found[uid] = Looked(
+                        np.asarray(arrays[name], np.float32), np.asarray(arrays[f"{name}.to_slice"], np.float64)
+                    )
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return {}  # like the frames a cache: the report goes out without
+    return found

@@ -47,7 +47,7 @@ def there(ledger: Ledger, destination: str) -> dict[str, Any]:
 
 def proved(ledger: Ledger, destination: str, proof: str) -> bool:
     held = outbox.deliveries(ledger, ct_uid(1), destination)
-    return len(held) == 11 and all(row.proof == proof for row in held.values())
+    return len(held) == 13 and all(row.proof == proof for row in held.values())
 
 
 @pytest.mark.skipif(not Path(DICOMWEB).exists(), reason="orthanc-dicomweb is not installed")
@@ -59,8 +59,8 @@ def test_a_dicomweb_server_gets_everything_once_and_is_asked_for_it(ledger: Ledg
         with deliver(ledger, destination, credentials=str(tmp_path / "netrc")):
             wait_until(lambda: proved(ledger, destination, "found"), "all is sent and found")
         assert data_sets(peer.files(), tmp_path) == originals(ledger) | objects(ledger)
-        assert peer.get("/statistics")["CountInstances"] == 11
-    assert there(ledger, destination)["found"] == 11
+        assert peer.get("/statistics")["CountInstances"] == 13
+    assert there(ledger, destination)["found"] == 13
 
 
 def test_a_peer_that_can_be_asked_is_asked_what_it_holds(ledger: Ledger, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_peer_that_can_be_asked_is_asked_what_it_holds(ledger: Ledger, tmp_pat
         destination = f"ORTHANC@127.0.0.1:{peer.dicom_port}"
         with deliver(ledger, destination, commitment=False):
             wait_until(lambda: proved(ledger, destination, "found"), "all is sent and found")
-    assert there(ledger, destination)["found"] == 11
+    assert there(ledger, destination)["found"] == 13
 
 
 def test_what_the_peer_no_longer_holds_is_sent_again(ledger: Ledger, tmp_path: Path) -> None:
@@ -99,8 +99,8 @@ def test_a_peer_with_storage_commitment_takes_over_the_safekeeping(ledger: Ledge
         destination = f"ORTHANC@127.0.0.1:{peer.dicom_port}"
         with deliver(ledger, destination, commitment_port=port):
             wait_until(lambda: proved(ledger, destination, "committed"), "all is sent and committed")
-    assert there(ledger, destination)["committed"] == 11
-    assert "11 committed" in delivery_words(list_cases(ledger)[0])
+    assert there(ledger, destination)["committed"] == 13
+    assert "13 committed" in delivery_words(list_cases(ledger)[0])
 
 
 def test_a_tls_destination_gets_everything_byte_by_byte(ledger: Ledger, tmp_path: Path) -> None:
@@ -187,12 +187,12 @@ def test_a_disagreement_sends_a_revised_report_once_and_keeps_the_first(ledger: 
         also = [f"notify+http://127.0.0.1:{centre.port}/results"]
         with deliver(ledger, f"CSC@127.0.0.1:{port}", also=also):
             wait_until(lambda: all_sent(ledger), "the first report is sent")
-            assert len(list(folder.iterdir())) == 11
+            assert len(list(folder.iterdir())) == 13
             note_crew(ledger, ct_uid(1), "opinion", {"opinion": "disagree", "by": "doctor", "revision": 1})
             wait_until(lambda: all_sent(ledger), "the second report is sent")
         received = {path.name.split(".", 1)[1]: path.read_bytes() for path in folder.iterdir()}
     assert data_sets(received, tmp_path) == originals(ledger) | objects(ledger)
-    assert len(received) == 14
+    assert len(received) == 16
     first, second = centre.posted["/results/"]
     assert (second["revised"], second["replaces"]) == (True, first["id"])
     assert second["readings"][0]["says"] == "disagree"
@@ -216,7 +216,7 @@ def test_a_destination_that_is_down_delays_no_other(ledger: Ledger, tmp_path: Pa
     with storescp(tmp_path / "peer", port) as folder, web_centre() as centre:
         also = [f"notify+http://127.0.0.1:{centre.port}/results", f"CSC@127.0.0.1:{port}"]
         with deliver(ledger, f"DOWN@127.0.0.1:{free_port()}", also=also):
-            wait_until(lambda: len(list(folder.iterdir())) == 11, "the others have it")
+            wait_until(lambda: len(list(folder.iterdir())) == 13, "the others have it")
             wait_until(lambda: centre.posted.get("/results/"), "the message is there")
             assert not all_sent(ledger)
 
@@ -229,7 +229,7 @@ def test_a_run_is_diverted_while_it_lasts_and_what_is_held_follows(ledger: Ledge
         divert(ledger, other, by="paramedic", studies=[ct_uid(1)])
         with storescp(tmp_path / "peer", port) as folder:
             wait_until(lambda: all_sent(ledger), "everything is sent")
-            assert len(list(folder.iterdir())) == 11
+            assert len(list(folder.iterdir())) == 13
 
 
 def test_a_thin_link_gets_images_smaller_and_with_every_grey_level(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_a_thin_link_gets_images_smaller_and_with_every_grey_level(tmp_path: Pat
             with deliver(ledger, f"ORTHANC@127.0.0.1:{peer.dicom_port}", compress_below_kbit_s=1e9):
                 wait_until(lambda: all_sent(ledger), "everything is sent")
             files = peer.files()
-        assert len(files) == 7
+        assert len(files) == 9
         for row in ledger.instances():
             path = tmp_path / "from-peer.dcm"
             path.write_bytes(files[row.sop_uid])
