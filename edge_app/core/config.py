@@ -208,7 +208,8 @@ class DeliverySettings(_Section):
 class ScreenSettings(_Section):
     """The triage screen."""
 
-    theme: Literal["day", "night"] = "night"
+    theme: Literal["day", "night", "auto"] = "auto"
+    """`auto` follows the light sensor; without one it is night."""
     language: Literal["en", "de"] = "en"
     panel: Literal["10.1", "12.1", "13.3"] = "12.1"
     """Diagonal of the panel in inches: 10.1 and 12.1 are 1280×800, 13.3 is 1920×1080."""
@@ -221,6 +222,10 @@ class ScreenSettings(_Section):
     """The crew enters its own reading before NO HAEMORRHAGE DETECTED is revealed (SCREEN.md R35)."""
     pin: str = Field("", pattern=r"^$|^[0-9]{4,6}$")
     """Unlocks the screen; empty: a tap does. What it keeps out is a passer-by, not a thief."""
+    badges: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = Field((), strict=False)
+    """Badges that unlock the screen: SHA-256 of what the reader types, in hexadecimal."""
+    volume_percent: int = Field(70, ge=20, le=100)
+    """Of the three cues; they can be muted for two minutes, and never for good (SCREEN.md R73)."""
     lock_after_s: float = Field(600.0, ge=60, le=86400)
     """Without a touch and without a case for so long, the screen locks (SCREEN.md R81)."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge_app.ui.desk import IMPRESSIONS, OPINIONS, Desk, Sheet
+from edge_app.ui.hand_over import is_outdated
 from edge_app.ui.screen_model import ActionButton
 from edge_app.ui.snapshot import StudyView
 from edge_app.ui.states import RESULT_STATES, TERMINAL_STATES, ScreenState
@@ -37,8 +38,8 @@ def actions(state: ScreenState, study: StudyView | None, desk: Desk, *, previous
     if previous:
         notify = button("current", "current")
     elif study is not None:
-        sent = study.crew.get("notify")
-        notify = button(f"open:{Sheet.NOTIFY.value}", "notify", lit=sent is not None)
+        sent, old = "notify" in study.crew, is_outdated(study)
+        notify = button(f"open:{Sheet.NOTIFY.value}", "notify_revised" if old else "notify", lit=sent and not old)
     if study is not None and state in TERMINAL_STATES:
         hand_over = button(f"open:{Sheet.HAND_OVER.value}", "hand_over", lit=desk.sheet is Sheet.HAND_OVER)
     hidden = state is ScreenState.LOCKED

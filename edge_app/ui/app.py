@@ -19,18 +19,21 @@ from edge_app.ui.facts import Moment
 from edge_app.ui.fonts import load_fonts
 from edge_app.ui.reader import StoreReader
 from edge_app.ui.screen_model import ScreenModel
+from edge_app.ui.sound import Player
 from edge_app.ui.states import TERMINAL_STATES
+from edge_app.ui.surroundings import Surroundings, Watch
 from edge_app.ui.theme import PANELS
 from edge_app.ui.window import MainWindow
+from edge_app.ui.witness import Witness
 
 __all__ = ["application", "now", "run_screen", "screenshot_name"]
 
 _STOP_POLL_MS = 100
 
 
-def now() -> Moment:
-    """Return the time on both clocks."""
-    return Moment(monotonic_s(), utc_now().astimezone())
+def now(felt: Surroundings = Surroundings()) -> Moment:  # noqa: B008  frozen
+    """Return the time on both clocks, and what is felt now."""
+    return Moment(monotonic_s(), utc_now().astimezone(), felt.lux, felt.clock_offset_s)
 
 
 def application() -> QApplication:
@@ -97,11 +100,13 @@ def run_screen(
     window = MainWindow(PANELS[settings.screen.panel])
     paths = StorePaths(settings.data)
     reader = StoreReader(paths)
+    surroundings = Watch()
+    player = Player(settings.screen.volume_percent)
     controller = Controller(
         window,
         reader,
         paths,
-        now,
+        lambda: now(surroundings.latest),
         site=settings.screen,
         ischaemia_validated=settings.analysis.ischaemia_output == "on",
     )
@@ -112,6 +117,7 @@ def run_screen(
         app.quit()
 
     reader.failed.connect(on_failed)
+    witness = Witness(controller, reader, player)
     photographer = _Photographer(window, controller, screenshot_dir) if screenshot_dir else None
     announced = threading.Event()
 
@@ -124,6 +130,7 @@ def run_screen(
 
     controller.shown.connect(on_shown)
     # A Python signal handler runs only when the interpreter does: this timer lets it, and sees `stop`.
+    surroundings.start()
     watch = QTimer()
     watch.timeout.connect(lambda: app.quit() if stop.is_set() else None)
     watch.start(_STOP_POLL_MS)
@@ -139,8 +146,10 @@ def run_screen(
         watch.stop()
         controller.stop()
         reader.stop()
+        surroundings.stop()
+        player.stop()
         window.close()
         window.deleteLater()
-        del photographer
+        del photographer, witness
     if problems:
         raise ProcessError("the screen cannot read the store", remedy="See the log for the cause.") from problems[0]

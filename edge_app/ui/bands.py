@@ -6,6 +6,7 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
+from edge_app.ui.fitting import ABOVE, BELOW, PITCH
 from edge_app.ui.screen_model import Band, BandKind, StatusItem
 from edge_app.ui.text import FitText
 from edge_app.ui.theme import Panel, TextHeight, Theme
@@ -116,31 +117,41 @@ class BandRow(QWidget):
 
 
 class InfoLines(Ground):
-    """Zone 7, left: series, model and quality; a note that found no room above comes first."""
+    """Zone 7, left: what has stopped, a note that found no room above, then series, model and quality."""
 
     def __init__(self, parent: QWidget, panel: Panel) -> None:
         super().__init__(parent, panel)
         least = panel.px(TextHeight.LEAST_MM)
+        self._alert = FitText(self, cap_px=least, least_px=least, bold=True, wrap=True)
         self._words = FitText(self, cap_px=least, least_px=least, wrap=True, at_top=True)
-        self.texts = [self._words]
+        self.texts = [self._alert, self._words]
         self._lines: tuple[str, ...] = ()
         self._ink = "#FFFFFF"
 
-    def show_lines(self, note: str, lines: tuple[str, ...], theme: Theme) -> None:
-        """Show the lines that find room, the most important first."""
+    def show_lines(self, alerts: tuple[str, ...], note: str, lines: tuple[str, ...], theme: Theme) -> None:
+        """Show the lines that find room, the most important first; of alerts the first, in inverted colours."""
         self.set_ground(theme.ground)
+        self._alert.set_words(alerts[0] if alerts else "", theme.caution.ink, theme.caution.ground)
+        self._alert.setVisible(bool(alerts))
         self._lines = tuple(line for line in (note, *lines) if line)
         self._ink = theme.text if note else theme.secondary
         self._arrange()
 
     def _arrange(self) -> None:
-        self._words.setGeometry(0, 0, self.width(), self.height())
+        top = 0
+        if self._alert.words:
+            # One line where it fits, two in a longer language.
+            for lines in (1, 2):
+                top = round(self.panel.px(TextHeight.LEAST_MM) * (ABOVE + BELOW + PITCH * (lines - 1))) + 2
+                self._alert.setGeometry(0, 0, self.width(), top)
+                if self._alert.fits:
+                    break
+        self._words.setGeometry(0, top, self.width(), self.height() - top)
         for count in range(len(self._lines), 0, -1):
             self._words.set_words("\n".join(self._lines[:count]), self._ink)
             if self._words.fits:
                 return
-        if not self._lines:
-            self._words.set_words("", self._ink)
+        self._words.set_words("", self._ink)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Fill the room."""

@@ -11,17 +11,19 @@ from edge_app.core.config import ScreenSettings
 from edge_app.store.ledger import FrameRow
 from edge_app.store.paths import StorePaths
 from edge_app.ui.card_pdf import card_pdf
-from edge_app.ui.desk import Desk, Entry, Step, desk_from, tap, tick
+from edge_app.ui.desk import Desk, Entry, Step, desk_from
 from edge_app.ui.facts import Moment
 from edge_app.ui.frames import FrameStore, series_of
 from edge_app.ui.hand_over import card
 from edge_app.ui.heat import HeatMap
-from edge_app.ui.presenter import present, shown_study
+from edge_app.ui.presenter import is_locked, present, shown_study
 from edge_app.ui.reader import Frame, StoreReader
 from edge_app.ui.review import Review
+from edge_app.ui.rules import case_state
 from edge_app.ui.screen_model import ScreenModel
 from edge_app.ui.snapshot import Snapshot, StudyView
 from edge_app.ui.states import ScreenState
+from edge_app.ui.taps import for_the_next, scan, tap, tick
 from edge_app.ui.theme import THEMES
 from edge_app.ui.viewer import ViewerModel
 from edge_app.ui.window import MainWindow
@@ -70,6 +72,7 @@ class Controller(QObject):
         window.key_opened.connect(lambda uid: self._look(self._viewer.jump(uid)))
         window.action.connect(self._on_action)
         window.case_chosen.connect(self._choose)
+        window.line_scanned.connect(self._on_line)
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._tick)
         self._timer.start(_TICK_MS)
@@ -102,7 +105,15 @@ class Controller(QObject):
 
     @property
     def _study(self) -> StudyView | None:
-        return shown_study(self._snapshot, self._chosen_uid) if self._snapshot else None
+        if self._snapshot is None or self._desk is None:
+            return None
+        return shown_study(self._snapshot, self._chosen_uid, self._desk, self._now())
+
+    @property
+    def _locked(self) -> bool:
+        if self._snapshot is None or self._desk is None:
+            return False
+        return is_locked(self._snapshot, self._desk, self._now())
 
     def stop(self) -> None:
         """Stop the timer; nothing is shown any more."""
@@ -123,12 +134,13 @@ class Controller(QObject):
     def _on_snapshot(self, snapshot: Snapshot) -> None:
         if self._desk is None:
             self._desk = desk_from(snapshot.desk, self._site)
+        self._take(tick(self._desk, snapshot.current, self._now(), self._site))  # a new case unlocks at once
         newest = snapshot.current.study_uid if snapshot.current else None
         if newest != self._newest_uid:
             # R47: another study takes the screen at once, whatever was being looked at or entered.
             self._newest_uid = newest
             self._window.hide_cases()
-            self._take(tap(self._desk, "back", snapshot.current, self._now(), self._site))
+            self._desk = for_the_next(self._desk)
             self._choose_quietly(None)
         self._snapshot = snapshot
         study = self._study
@@ -145,6 +157,9 @@ class Controller(QObject):
         series = series_of(study, frames)
         slices = tuple(frame.sop_uid for frame in frames if frame.series_uid == series)
         first = study.result.key_slices[0] if study.result and study.result.key_slices else ""
+        state = case_state(study, self._now().monotonic_s, read_first=self._site.read_first)
+        if state is ScreenState.READ_FIRST:
+            first = ""  # where the AI would look is part of what it says (R35)
         # A revision opens anew: its key slices may be others.
         self._viewer = self._viewer.show(study.study_uid, slices, first)
         self._request_frames()
@@ -195,8 +210,12 @@ class Controller(QObject):
         name, _, value = action.partition(":")
         if self._desk is None or self._snapshot is None:
             return
-        if name == "cases":
+        if name in _OF_THE_VIEW and self._locked:
+            return
+        if name in _OF_THE_VIEW:
+            # A sheet closes, so that what was chosen on it can be seen.
             self._take(tap(self._desk, "back", self._study, self._now(), self._site))
+        if name == "cases":
             self._window.toggle_cases()
         elif name == "current":
             self._choose("")
@@ -212,6 +231,11 @@ class Controller(QObject):
             if step.save_card:
                 self._save_card()
         self._show()
+
+    def _on_line(self, line: str) -> None:
+        if self._desk is not None:
+            self._take(scan(self._desk, line, self._study, self._now(), self._site))
+            self._show()
 
     def _take(self, step: Step) -> None:
         self._desk = step.desk
@@ -239,9 +263,10 @@ class Controller(QObject):
         if self._snapshot is None or self._desk is None:
             return
         viewer, study = self._viewer, self._study
-        if study is not None and study.study_uid != viewer.study_uid:
+        shown_uid = study.study_uid if study else None
+        if shown_uid != viewer.study_uid:
             # The frames of a case just chosen have not come yet: no image of another patient beside its name.
-            viewer = replace(viewer, study_uid=study.study_uid, slices=(), index=0)
+            viewer = replace(viewer, study_uid=shown_uid, slices=(), index=0)
         model = present(
             self._snapshot,
             viewer,
@@ -252,7 +277,7 @@ class Controller(QObject):
             ischaemia_validated=self._ischaemia_validated,
         )
         before, self._model = self._model, model
-        theme = THEMES[self._desk.theme]
+        theme = THEMES[self._desk.shown_theme]
         self._window.show_model(model, theme)
         self._show_image(model, viewer)
         images = self._frames.thumbnails((key.sop_uid for key in model.key_slices), viewer.preset)
@@ -260,13 +285,6 @@ class Controller(QObject):
         fresh_keys = before is None or _keys(before) != _keys(model)
         if fresh_keys and study is not None and self._snapshot.frames_of == study.study_uid:
             self._request_frames()
-        if before is None or (before.state, before.study_uid, before.revision) != (
-            model.state,
-            model.study_uid,
-            model.revision,
-        ):
-            shown = {"state": model.state.value, "study_uid": model.study_uid, "revision": model.revision}
-            self._reader.audit("screen_shown", shown)
         self.shown.emit(model)
 
     def _show_image(self, model: ScreenModel, viewer: ViewerModel) -> None:
@@ -283,6 +301,10 @@ class Controller(QObject):
             heat = self._frames.heat(viewer.current)
         hu = self._frames.hu(viewer.current)
         self._window.view.show_slice(hu, spacing, viewer.preset, viewer.zoom, model.view, heat)
+
+
+_OF_THE_VIEW = frozenset({"cases", "current", "zoom", "preset"})
+"""Actions that are answered here, as they are about what is looked at."""
 
 
 def _keys(model: ScreenModel) -> tuple[str, ...]:

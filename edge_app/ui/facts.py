@@ -53,16 +53,23 @@ SCAN_AHEAD_S = 60.0
 SCAN_BEHIND_S = 900.0
 """An acquisition this far in the future, or this long before its images came, means that a clock is wrong (R45)."""
 
+CLOCK_OFF_S = 60.0
+"""System and hardware clock this far apart: one of them is wrong (R45)."""
+
 FIRST_YEAR = 2026
 """The program did not exist before: a computer that says so has lost its clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Now, on both clocks: `monotonic_s` for spans, `local` (aware) for the wall clock."""
+    """Now, on both clocks: `monotonic_s` for spans, `local` (aware) for the wall clock; and what is felt now."""
 
     monotonic_s: float
     local: datetime
+    lux: float | None = None
+    """Of the light sensor; None without one."""
+    clock_offset_s: float | None = None
+    """How far the wall clock is ahead of the hardware clock; None while a time server holds it, or without one."""
 
 
 class Phase(str, Enum):
@@ -203,7 +210,7 @@ def _is_silent(snapshot: Snapshot, now_s: float) -> bool:
 
 def clock_is_wrong(study: StudyView | None, now: Moment) -> bool:
     """Return whether this computer's clock, or the scanner's, cannot be right (R45)."""
-    if now.local.year < FIRST_YEAR:
+    if now.local.year < FIRST_YEAR or abs(now.clock_offset_s or 0.0) > CLOCK_OFF_S:
         return True
     scanned = formats.when(study.patient.get("acquired_at")) if study else None
     if scanned is None or study is None or study.last_image_s is None:

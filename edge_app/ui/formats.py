@@ -6,7 +6,7 @@ import math
 import unicodedata
 from datetime import date, datetime
 
-__all__ = ["age_years", "clean", "date_text", "elapsed", "percent", "person_name", "when"]
+__all__ = ["age_years", "clean", "date_text", "elapsed", "millimetres", "number", "percent", "person_name", "when"]
 
 _NO_BREAK = "\u00a0"
 
@@ -79,6 +79,17 @@ def elapsed(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60:02d}:{whole % 60:02d}"
     return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+
+
+def number(value: float, language: str, places: int | None = None) -> str:
+    """Return a number with the language's decimal mark (R84): a comma in German."""
+    words = f"{value:g}" if places is None else f"{value:.{places}f}"
+    return words.replace(".", ",") if language == "de" else words
+
+
+def millimetres(value: float, language: str, places: int | None = None) -> str:
+    """Return a length."""
+    return f"{number(value, language, places)} mm"
 
 
 def percent(probability: float) -> str:

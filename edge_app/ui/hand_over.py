@@ -12,13 +12,23 @@ from edge_app.ui.facts import Moment
 from edge_app.ui.identity import case_tag, display_name
 from edge_app.ui.result_texts import about_ischaemia
 from edge_app.ui.rules import state_of
+from edge_app.ui.second_reading import second_words
 from edge_app.ui.snapshot import Snapshot, StudyView
 from edge_app.ui.states import RESULT_STATES, ScreenState
 from edge_app.ui.strings import text
-from edge_app.ui.timers import lkw_of
+from edge_app.ui.timers import lkw_of, local_time
 from edge_app.ui.view_texts import study_time
 
-__all__ = ["QR_BYTES", "Card", "answer_words", "card", "delivery_words", "local_time", "verdict_words"]
+__all__ = [
+    "QR_BYTES",
+    "Card",
+    "answer_words",
+    "card",
+    "delivery_words",
+    "is_outdated",
+    "lkw_words",
+    "verdict_words",
+]
 
 QR_BYTES = 600
 """Most that the QR holds: version 19 at level M takes 624 bytes."""
@@ -32,11 +42,6 @@ class Card:
     lines: tuple[tuple[str, str], ...]
     qr: str
     disclaimer: str
-
-
-def local_time(at_utc: str, now: Moment) -> str:
-    """Return a UTC time of the ledger as local time of day."""
-    return f"{datetime.fromisoformat(at_utc.replace('Z', '+00:00')).astimezone(now.local.tzinfo):%H:%M}"
 
 
 def verdict_words(state: ScreenState, language: str) -> str:
@@ -56,9 +61,17 @@ def delivery_words(study: StudyView, language: str, now: Moment, *, off: bool) -
     return text("delivery.none", language)
 
 
-def card(snapshot: Snapshot, study: StudyView, language: str, now: Moment, *, hidden: bool = False) -> Card:
-    """Return the card of a case as things are now."""
-    state = state_of(snapshot, study, now)
+def card(
+    snapshot: Snapshot,
+    study: StudyView,
+    language: str,
+    now: Moment,
+    state: ScreenState | None = None,
+    *,
+    hidden: bool = False,
+) -> Card:
+    """Return the card of a case as things are now; `state` is the study's, worked out where it is not given."""
+    state = state_of(snapshot, study, now) if state is None else state
     result = study.result
     deliver = snapshot.heartbeats.get("deliver")
     off = deliver is not None and deliver.detail.get("link") == "off"
@@ -70,11 +83,12 @@ def card(snapshot: Snapshot, study: StudyView, language: str, now: Moment, *, hi
         ("series", f"{_series(study, language)} · {formats.clean(quality, 60)}"),
         ("model", _model(result)),
         ("crew", f"{_crew(study, language, now)} · {_reviewed(study, language, now)}"),
+        ("second", second_words(study, state, language, now)),
         ("sent", f"{delivery_words(study, language, now, off=off)} · {_notified(study, language, now)}"),
     ]
     return Card(
         text("sheet.hand_over", language),
-        tuple((text(f"card.{key}", language), formats.clean(words, 130)) for key, words in lines),
+        tuple((text(f"card.{key}", language), formats.clean(words, 130)) for key, words in lines if words),
         _qr(study, state, now),
         text("disclaimer", language),
     )
@@ -84,8 +98,22 @@ def _known_well(study: StudyView, language: str, now: Moment) -> str:
     lkw = lkw_of(study)
     if lkw is None:
         return "-"
-    at = f"{lkw.at.astimezone(now.local.tzinfo):%Y-%m-%d %H:%M}" if lkw.at else text("lkw.unknown", language)
-    return f"{at} {_role(lkw.by, language)}".strip()
+    words = [lkw_words(lkw.at, language, now)]
+    if lkw.source:
+        words.append(text(f"source.{lkw.source}", language))
+    if lkw.by:
+        words.append(_role(lkw.by, language))
+    if lkw.changed:
+        words.append(text("lkw.was", language, at=lkw_words(lkw.old, language, now)))
+    return " ".join(words)
+
+
+def lkw_words(at: datetime | None, language: str, now: Moment) -> str:
+    """Return last known well as date and time without ambiguity (R84), or that it is unknown."""
+    if at is None:
+        return text("lkw.unknown", language)
+    local = at.astimezone(now.local.tzinfo)
+    return f"{formats.date_text(local.strftime('%Y%m%d'), language)} {local:%H:%M}"
 
 
 def _scan(study: StudyView, language: str) -> str:
@@ -138,7 +166,7 @@ def _series(study: StudyView, language: str) -> str:
     thickness = patient.get("slice_thickness_mm")
     parts = [
         formats.clean(patient.get("series_number"), 8),
-        f"{thickness:g} mm" if isinstance(thickness, int | float) else "",
+        formats.millimetres(thickness, language) if isinstance(thickness, int | float) else "",
         formats.clean(patient.get("kernel"), 12),
         text("images", language, count=len(result.slices) if result else study.images),
     ]
@@ -166,13 +194,20 @@ def _notified(study: StudyView, language: str, now: Moment) -> str:
     return " · ".join(part for part in (*parts, answer_words(study, language, now)) if part)
 
 
+def is_outdated(study: StudyView) -> bool:
+    """Return whether the centre was notified of an earlier revision of the result (R78)."""
+    sent = study.crew.get("notify")
+    revision = study.result.revision if study.result else 0
+    return sent is not None and bool(revision) and int(sent.body.get("revision", revision)) < revision
+
+
 def answer_words(study: StudyView, language: str, now: Moment) -> str:
     """Return who at the centre has answered and when: over the network, or to the crew; "" for nobody yet."""
     if study.acknowledged is not None and study.result and study.acknowledged[0] == study.result.revision:
         _, who, at_utc = study.acknowledged
         return f"{text('notify.answered', language, at=local_time(at_utc, now))} {formats.clean(who, 24)}"
     sent, answered = study.crew.get("notify"), study.crew.get("acknowledged")
-    if sent is not None and answered is not None and answered.id > sent.id:
+    if sent is not None and not is_outdated(study) and answered is not None and answered.id > sent.id:
         return text("notify.answered", language, at=_at(answered, now))
     return ""
 
@@ -180,7 +215,7 @@ def answer_words(study: StudyView, language: str, now: Moment) -> str:
 def _qr(study: StudyView, state: ScreenState, now: Moment) -> str:
     """Return the card for machines: English words, one `key=value` a line, no name and no birth date (R83)."""
     result, lkw, patient = study.result, lkw_of(study), study.patient
-    opinion = study.crew.get("opinion")
+    opinion, second = study.crew.get("opinion"), study.crew.get("second_reading")
     values = {
         "v": "msu1",
         "tag": case_tag(study, "en"),
@@ -196,6 +231,7 @@ def _qr(study: StudyView, state: ScreenState, now: Moment) -> str:
         "synthetic": "YES" if result and result.model and result.model.synthetic else "",
         "id": "confirmed" if "identity" in study.crew else "UNCONFIRMED",
         "crew": f"{opinion.body['opinion']} {opinion.body.get('by') or ''}" if opinion else "",
+        "neuro": str(second.body.get("reading")) if second else "",
         "images": "reviewed" if "reviewed" in study.crew else "not reviewed",
         "at": now.local.isoformat(timespec="minutes"),
         "note": "AI triage aid",

@@ -9,7 +9,7 @@ from edge_app.ui import formats
 from edge_app.ui.snapshot import StudyView
 from edge_app.ui.strings import text
 
-__all__ = ["HIDDEN", "case_tag", "display_name", "similar_today"]
+__all__ = ["HIDDEN", "case_tag", "display_name", "order_lines", "similar_today"]
 
 HIDDEN = "• • •"
 """What the privacy curtain leaves of an identity."""
@@ -36,6 +36,30 @@ def display_name(study: StudyView, language: str, limit: int = 40, *, hidden: bo
     if name and not raw.upper().startswith("EMERGENCY"):
         return name
     return text("name_unknown", language, tag=case_tag(study, language))
+
+
+def order_lines(study: StudyView, language: str) -> tuple[str, ...]:
+    """Return the hospital's order for a study, to compare with, and what in it is not as the scanner says (R59)."""
+    if study.order is None:
+        return ()
+    order = study.order.order
+    birth = formats.date_text(order.patient_birth_date, language)
+    parts = (
+        formats.person_name(order.patient_name, 28),
+        f"*{birth}" if birth else "",
+        text("id", language, id=formats.clean(order.patient_id, 20)) if order.patient_id else "",
+        text("accession", language, accession=formats.clean(order.accession_number, 16))
+        if order.accession_number
+        else "",
+    )
+    lines = [text("order.line", language, order=" · ".join(part for part in parts if part))]
+    if study.order.differs:
+        names = ", ".join(text(f"order.{name}", language) for name in study.order.differs if name in _COMPARED)
+        lines.append(text("order.not_same", language, names=names))
+    return tuple(lines)
+
+
+_COMPARED = ("patient_id", "patient_name", "patient_birth_date", "accession_number")
 
 
 def similar_today(study: StudyView | None, studies: Sequence[StudyView]) -> bool:

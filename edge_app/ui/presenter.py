@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from edge_app.core.config import ScreenSettings
@@ -11,7 +12,7 @@ from edge_app.core.types import StudyResult, Verdict
 from edge_app.triage.decision import ISCHAEMIA_OFF, ISCHAEMIA_TOO
 from edge_app.ui import formats
 from edge_app.ui.actions import actions, heat_map_possible
-from edge_app.ui.desk import Desk, Sheet
+from edge_app.ui.desk import Desk, Sheet, is_active
 from edge_app.ui.facts import Moment
 from edge_app.ui.hand_over import delivery_words, verdict_words
 from edge_app.ui.identity import HIDDEN, display_name, similar_today
@@ -30,19 +31,26 @@ from edge_app.ui.screen_model import (
 from edge_app.ui.sheets import sheet_model
 from edge_app.ui.snapshot import Snapshot, StudyView
 from edge_app.ui.states import LOOKS, ScreenState
-from edge_app.ui.status_texts import model_of, status_items
+from edge_app.ui.status_texts import alerts, model_of, status_items
 from edge_app.ui.strings import text
 from edge_app.ui.timers import clocks, window_bar
 from edge_app.ui.view_texts import key_slices, strip_bars, strip_thresholds, study_time, view_texts
 from edge_app.ui.viewer import ViewerModel
 from edge_app.ui.windowing import BUTTON_PRESETS
 
-__all__ = ["present", "shown_study"]
+__all__ = ["is_locked", "present", "shown_study"]
 
 
-def shown_study(snapshot: Snapshot, shown_uid: str | None) -> StudyView | None:
-    """Return the study on the screen: the one chosen from the case list, else the current one."""
+def shown_study(snapshot: Snapshot, shown_uid: str | None, desk: Desk, now: Moment) -> StudyView | None:
+    """Return the study on the screen: the one chosen from the case list, else the current one; none when locked."""
+    if is_locked(snapshot, desk, now):
+        return None
     return snapshot.find(shown_uid) or snapshot.current
+
+
+def is_locked(snapshot: Snapshot, desk: Desk, now: Moment) -> bool:
+    """Return whether the lock hides all cases: it never does while one is active (R81)."""
+    return desk.locked and not is_active(snapshot.current, now)
 
 
 def present(
@@ -67,12 +75,15 @@ def present(
         False marks ischaemic signs UNVALIDATED (R06).
     """
     language = desk.language
-    current, study = snapshot.current, shown_study(snapshot, shown_uid)
+    current, study = snapshot.current, shown_study(snapshot, shown_uid, desk, now)
+    locked = is_locked(snapshot, desk, now)
     previous = study is not None and (current is None or study.study_uid != current.study_uid)
-    state = state_of(snapshot, study, now, read_first=site.read_first, locked=desk.locked)
-    # A result is withdrawn as soon as the study is no longer in its terminal state (R10), and not yet there while
-    # the crew is to read first (R35).
-    result = study.result if study and state is not ScreenState.READ_FIRST else None
+    state = state_of(snapshot, study, now, read_first=site.read_first, locked=locked)
+    if study is not None and state is ScreenState.READ_FIRST:
+        # Nothing on the screen may tell what the AI says before the crew has read (R35).
+        study = replace(study, result=None, result_s=None)
+    # A result is withdrawn as soon as the study is no longer in its terminal state (R10).
+    result = study.result if study else None
     heat_map = desk.heat_map and heat_map_possible(state)
     return ScreenModel(
         state=state,
@@ -100,14 +111,16 @@ def present(
             )
             for preset in BUTTON_PRESETS
         ),
+        alerts=alerts(snapshot, state, language, now.monotonic_s),
         info=_info(study, result, language),
         actions=actions(state, study, desk, previous=previous),
         heat_map=ActionButton("heat_map", text("action.heat_map", language), desk.heat_map)
         if heat_map_possible(state)
         else ActionButton("", ""),
-        sheet=sheet_model(snapshot, study, desk, now, site),
+        sheet=sheet_model(snapshot, study, state, desk, now, site),
         clean=_clean(desk, now),
         full=desk.full and study is not None,
+        muted=desk.muted_until_s is not None,
         cases_texts=CasesTexts(
             close=text("action.close", language),
             newer=text("action.newer", language),
@@ -115,8 +128,8 @@ def present(
             empty=text("cases.empty", language),
         ),
         footer=text("disclaimer", language),
-        status=status_items(snapshot, language, now.monotonic_s),
-        cases=tuple(_case(snapshot, row, row is current, desk, now, site) for row in snapshot.studies),
+        status=status_items(snapshot, desk, now.monotonic_s),
+        cases=tuple(_case(snapshot, row, row is current, desk, now, site) for row in snapshot.studies if not locked),
     )
 
 
@@ -158,7 +171,11 @@ def _patient(snapshot: Snapshot, study: StudyView | None, desk: Desk, *, previou
         return PatientTexts(text("no_patient", language), "", "", "", False, nothing, nothing)
     confirmed = "identity" in study.crew
     similar = similar_today(study, snapshot.studies)
-    warning = text("similar", language) if similar else "" if confirmed else text("unconfirmed", language)
+    warning = "" if confirmed else text("unconfirmed", language)
+    if study.order is not None and study.order.differs:
+        warning = text("order.differs", language)
+    elif similar:
+        warning = text("similar", language)
     key = "action.confirmed" if confirmed else "action.confirm"
     return PatientTexts(
         display_name(study, language, hidden=desk.curtain),
@@ -179,7 +196,10 @@ def _details(study: StudyView, language: str) -> str:
     age = formats.age_years(patient.get("birth_date"), patient.get("study_date"), patient.get("age"))
     sex = formats.clean(patient.get("sex"), 8)
     about = " ".join(part for part in (str(age) if age is not None else "", sex) if part)
-    identifier, accession = formats.clean(patient.get("id"), 20), formats.clean(patient.get("accession"), 16)
+    # An order that fits gives what the scanner was not told.
+    order = study.order.order if study.order else None
+    identifier = formats.clean(patient.get("id"), 20)
+    accession = formats.clean(patient.get("accession") or (order.accession_number if order else ""), 16)
     parts = [
         " ".join(part for part in (f"*{birth}" if birth else "", f"({about})" if about else "") if part),
         text("id", language, id=identifier) if identifier else "",
@@ -198,7 +218,7 @@ def _info(study: StudyView | None, result: StudyResult | None, language: str) ->
         series.append(text("series", language, number=formats.clean(patient["series_number"], 8)))
     thickness = patient.get("slice_thickness_mm")
     if isinstance(thickness, int | float):
-        series.append(f"{thickness:g} mm")
+        series.append(formats.millimetres(thickness, language))
     series += [formats.clean(patient.get("kernel"), 12)]
     count = len(result.slices) if result else study.images
     series.append(text("images", language, count=count) if count else "")

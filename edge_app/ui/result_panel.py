@@ -45,16 +45,18 @@ class ResultPanel(QWidget):
         self._panel = panel
         self._look: Look = LOOKS[ScreenState.STARTING]
         self._fill: Fill = THEMES["night"].fills[Role.NEUTRAL]
-        self._texts = ResultTexts((), "", "", "", "", "", "", None)
+        self._texts = ResultTexts((), "", "", "", "", "", "", "", None)
         self.note_elsewhere = ""
         """What found no room here; the window shows it in the information lines."""
         self._icon_box = QRectF()
         self._bar_box = QRectF()
+        self._second_box = QRectF()
         least, body = panel.px(TextHeight.LEAST_MM), panel.px(TextHeight.BODY_MM)
         head = panel.headline_mm * panel.px_per_mm
-        self._head_px = head
+        self._head_px = self._head_now = head
         self._heads = [FitText(self, cap_px=head, least_px=head * HEAD_LEAST, bold=True) for _ in range(2)]
         self._lead = FitText(self, cap_px=head * 0.5, least_px=head * LEAD_SHARE, bold=True, wrap=True)
+        self._second = FitText(self, cap_px=head, least_px=head * HEAD_LEAST, bold=True)
         self._score = FitText(self, cap_px=panel.px(6.0), least_px=body, bold=True)
         self._note = FitText(self, cap_px=panel.px(4.8), least_px=least, wrap=True, at_top=True)
         self._coverage = FitText(self, cap_px=body, least_px=least)
@@ -63,12 +65,17 @@ class ResultPanel(QWidget):
     @property
     def texts(self) -> list[FitText]:
         """Return the words of the panel (for the layout audit)."""
-        return [*self._heads, self._lead, self._score, self._note, self._coverage, self._tag]
+        return [*self._heads, self._lead, self._second, self._score, self._note, self._coverage, self._tag]
 
     @property
     def headline_cap_px(self) -> float:
         """Return the cap height of the headline as it is shown."""
         return min(head.layout_now.cap_px for head in self._heads if head.words)
+
+    @property
+    def second_cap_px(self) -> float:
+        """Return the cap height of the second reader's contradiction as it is shown."""
+        return self._second.layout_now.cap_px
 
     @property
     def lead_cap_px(self) -> float:
@@ -84,8 +91,9 @@ class ResultPanel(QWidget):
         for head, line in zip(self._heads, lines, strict=True):
             head.set_words(line, fill.ink)
         self._lead.set_words(texts.lead, fill.ink)
+        self._second.set_words(texts.second, fill.ground)
         self._coverage.set_words(texts.progress.text if texts.progress else "", fill.ink)
-        self.setAccessibleName(" ".join(texts.headline))
+        self.setAccessibleName(" ".join((*texts.headline, texts.second)).strip())
         self._arrange()
         self.update()
 
@@ -94,28 +102,42 @@ class ResultPanel(QWidget):
         self._arrange()
 
     def _arrange(self) -> None:
-        """Place everything from the top; what is empty takes no room."""
+        """Place everything from the top; what is empty takes no room.
+
+        The second reader's contradiction needs a third line of the headline's height; where there is no room for
+        three (10.1"), all three get smaller together (R79).
+        """
+        size = self._head_px
+        while not self._arrange_at(size) and size > self._head_px * HEAD_LEAST:
+            size *= 0.96
+
+    def _arrange_at(self, head_px: float) -> bool:
+        """Place everything with headlines of a height; return whether the contradiction found its room."""
         texts, mm = self._texts, self._panel.px_per_mm
+        self._head_now = head_px
+        for widget, share in ((self._heads[0], 1.0), (self._heads[1], 1.0), (self._second, 1.0), (self._lead, 0.5)):
+            least = LEAD_SHARE if widget is self._lead else HEAD_LEAST
+            widget.set_font(cap_px=head_px * share, bold=True, least_px=head_px * least)
         self._tag.set_words("   ".join(part for part in (texts.tag, texts.hint) if part), self._fill.ink)
         edge = round(_FRAME_MM[self._look.pattern] * mm) + round(2.2 * mm)
         area = QRect(self.rect()).adjusted(edge, edge, -edge, -edge)
         gap = round(1.6 * mm)
-        head_height = round(self._head_px * (ABOVE + BELOW)) + 1
+        head_height = round(self._head_now * (ABOVE + BELOW)) + 1
         # Capitals need neither descenders nor, in most lines, room for accents: lines move closer together.
-        pitch = round(self._head_px * 1.26)
+        pitch = round(self._head_now * 1.26)
         accents = any(letter in "ÄÖÜ" for line in texts.headline[:1] for letter in line)
-        top = area.top() - round(self._head_px * (ABOVE - (1.27 if accents else 1.06)))
+        top = area.top() - round(self._head_now * (ABOVE - (1.27 if accents else 1.06)))
         two_lines = len(texts.headline) > 1
-        icon = round(self._head_px * (1.3 if two_lines else 1.45))
+        icon = round(self._head_now * (1.3 if two_lines else 1.45))
         self._heads[0].setGeometry(area.left(), top, area.width(), head_height)
         icon_left = area.right() - icon
         if two_lines:
             self._heads[1].setGeometry(area.left(), top + pitch, area.width() - icon - gap, head_height)
             top += pitch
-        baseline = top + round(self._head_px * ABOVE)
+        baseline = top + round(self._head_now * ABOVE)
         y = baseline + gap * 2
         if two_lines:
-            self._icon_box = QRectF(icon_left, baseline - self._head_px * 1.02, icon, icon)
+            self._icon_box = QRectF(icon_left, baseline - self._head_now * 1.02, icon, icon)
             lead_width = area.width()
             if self._icon_box.bottom() > y:
                 lead_width -= icon + gap
@@ -132,6 +154,7 @@ class ResultPanel(QWidget):
         if not two_lines:
             y = max(y, round(self._icon_box.bottom()) + gap)
         y = self._place_progress(area, y, gap)
+        y, fits = self._place_second(area, y, gap)
         elsewhere = []
         score_height = self._line_height(self._panel.px(6.0), 1)
         tag_height = self._line_height(self._panel.px(TextHeight.BODY_MM), 1)
@@ -156,6 +179,21 @@ class ResultPanel(QWidget):
         if texts.note and not self._note.words:
             elsewhere.append(texts.note)
         self.note_elsewhere = "   ".join(elsewhere)
+        return fits
+
+    def _place_second(self, area: QRect, y: int, gap: int) -> tuple[int, bool]:
+        """Place the contradiction in its box; return where it ends and whether it is inside."""
+        self._second_box = QRectF()
+        self._second.setVisible(bool(self._texts.second))
+        if not self._texts.second:
+            return y, True
+        height = round(self._head_now * (ABOVE + BELOW)) + 1
+        # Capitals need little room above them: the box is as high as the letters with an even margin.
+        box = round(self._head_now * 1.36)
+        self._second_box = QRectF(area.left(), y, area.width(), box)
+        top = y + (box - height) // 2 - round(self._head_now * (ABOVE - 1 - BELOW) / 2)
+        self._second.setGeometry(area.left() + gap, top, area.width() - 2 * gap, height)
+        return y + box + gap, y + box <= area.bottom() + 1
 
     def _place_note(self, room: QRect, tag_height: int, tag_width: int) -> None:
         """Show note and evidence where both fit, else the note; the evidence is in the About panel as well."""
@@ -176,7 +214,7 @@ class ResultPanel(QWidget):
         if not self._texts.lead:
             return 0
         for lines in (1, 2):
-            self._lead.resize(width, self._line_height(self._head_px * LEAD_SHARE, lines))
+            self._lead.resize(width, self._line_height(self._head_now * LEAD_SHARE, lines))
             if self._lead.fits:
                 return lines
         return 3
@@ -188,7 +226,7 @@ class ResultPanel(QWidget):
         if not words:
             widget.setGeometry(left, y, 0, 0)
             return y
-        cap = self._head_px * LEAD_SHARE if widget is self._lead else self._panel.px(6.0)
+        cap = self._head_now * LEAD_SHARE if widget is self._lead else self._panel.px(6.0)
         height = self._line_height(cap, lines)
         widget.setGeometry(left, y, width, height)
         return y + height
@@ -219,6 +257,8 @@ class ResultPanel(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._paint_fill(painter)
         paint_icon(painter, self._icon_box, self._look.icon, self._fill.ink, self._fill.ground)
+        if self._texts.second:
+            painter.fillRect(self._second_box, QColor(self._fill.ink))
         if self._texts.progress is not None:
             painter.setPen(QPen(QColor(self._fill.ink), 2))
             painter.setBrush(Qt.BrushStyle.NoBrush)

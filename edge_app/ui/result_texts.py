@@ -13,6 +13,7 @@ from edge_app.triage.decision import ISCHAEMIA_TOO
 from edge_app.ui import formats
 from edge_app.ui.facts import Moment
 from edge_app.ui.screen_model import Progress, ResultTexts
+from edge_app.ui.second_reading import contradiction
 from edge_app.ui.snapshot import Snapshot, StudyView
 from edge_app.ui.states import RESULT_STATES, TERMINAL_STATES, ScreenState
 from edge_app.ui.strings import reason_text, text
@@ -76,6 +77,7 @@ def result_texts(
         score=_score(state, result, reason, language),
         note=note,
         evidence=evidence(snapshot, result, language) if state in RESULT_STATES else "",
+        second=contradiction(study, state, language),
         tag=ConfigError.code if _refusal(state, snapshot) else _tag(state, result, reason, language),
         hint=text("about_hint", language) if state in RESULT_STATES else "",
         progress=_progress(state, progress, language),

@@ -100,6 +100,8 @@ class LineKind(str, Enum):
     HEADING = "heading"
     LARGE = "large"
     BODY = "body"
+    ALERT = "alert"
+    """Something does not fit: words in inverted colours."""
     PAIR = "pair"
     """A label and its words."""
 
@@ -122,6 +124,8 @@ class SheetButton:
     enabled: bool = True
     active: bool = False
     primary: bool = False
+    destructive: bool = False
+    """Kept 30 mm away from what is tapped often (R63)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,8 @@ class ResultTexts:
     """What the score meant in validation; left out where there is no room, as the About panel has it, too."""
     tag: str
     """Code of the reason, e.g. "Q-07", or "REVISED 2"."""
+    second: str
+    """The second reader's contradiction, as large as the headline; "" without one (R79)."""
     hint: str
     """Says that a tap on the panel tells more; "" where it does not."""
     progress: Progress | None
@@ -259,6 +265,8 @@ class ScreenModel:
     key_slices: tuple[KeySlice, ...]
     key_label: str
     presets: tuple[PresetTexts, ...]
+    alerts: tuple[str, ...]
+    """What has stopped beside a result that stays."""
     info: tuple[str, ...]
     actions: tuple[ActionButton, ...]
     heat_map: ActionButton
@@ -266,6 +274,8 @@ class ScreenModel:
     clean: str
     """Words over the whole screen while it is wiped; "" otherwise."""
     full: bool
+    muted: bool
+    """No cue is played now (R73)."""
     cases_texts: CasesTexts
     footer: str
     status: tuple[StatusItem, ...]

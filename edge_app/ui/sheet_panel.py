@@ -19,7 +19,8 @@ __all__ = ["PRIMARY_MM", "SheetPanel"]
 PRIMARY_MM = 20.0
 """Side of a primary target (R63)."""
 
-_CAPS_MM = {LineKind.HEADING: 4.1, LineKind.LARGE: 6.5, LineKind.BODY: 4.1, LineKind.PAIR: 3.7}
+_CAPS_MM = {LineKind.HEADING: 4.1, LineKind.LARGE: 6.5, LineKind.BODY: 4.1, LineKind.ALERT: 5.2, LineKind.PAIR: 3.7}
+_BOLD = (LineKind.HEADING, LineKind.LARGE, LineKind.ALERT)
 _LABEL_SHARE = 0.24
 _MOST_TEXTS = 60
 """More than fit on any panel."""
@@ -71,6 +72,12 @@ class SheetPanel(QWidget):
         """Return the actions whose buttons are primary (R63)."""
         rows = self._model.rows if self._model else ()
         return tuple(button.action for row in rows for button in row if button is not None and button.primary)
+
+    @property
+    def destructive(self) -> tuple[str, ...]:
+        """Return the actions that cannot be undone (R63)."""
+        rows = self._model.rows if self._model else ()
+        return tuple(button.action for row in rows for button in row if button is not None and button.destructive)
 
     def button(self, action: str) -> TouchButton:
         """Return the button of an action."""
@@ -180,12 +187,16 @@ class SheetPanel(QWidget):
             y += height
 
     def _add(self, words: str, line: SheetLine, place: Rect, colour: str) -> None:
-        bold = line.kind in (LineKind.HEADING, LineKind.LARGE)
+        bold = line.kind in _BOLD
         cap = self._panel.px(_CAPS_MM[line.kind])
         widget = self._pool[len(self._lines)]
         widget.set_font(cap_px=cap, bold=bold)
         widget.setGeometry(place.x, place.y, place.width, place.height)
-        widget.set_words(words, colour)
+        caution = self._theme.caution
+        if line.kind is LineKind.ALERT:
+            widget.set_words(f" {words} ", caution.ink, caution.ground)
+        else:
+            widget.set_words(words, colour)
         widget.show()
         self._lines.append(widget)
 
@@ -206,7 +217,7 @@ class SheetPanel(QWidget):
         return pages
 
     def _height(self, line: SheetLine, width: int, cap: float) -> int:
-        bold = line.kind in (LineKind.HEADING, LineKind.LARGE)
+        bold = line.kind in _BOLD
         share = 1 - _LABEL_SHARE if line.kind is LineKind.PAIR else 1.0
         room = width * share - self._panel.px(2.0)
         parts = [(line.text, room)] + ([(line.label, width * _LABEL_SHARE)] if line.label else [])

@@ -14,15 +14,16 @@ from edge_app.core.clock import utc_now
 from edge_app.core.config import ScreenSettings
 from edge_app.ui import formats
 from edge_app.ui.about import about_lines
-from edge_app.ui.desk import ROLES, Desk, Sheet, is_active
+from edge_app.ui.desk import IMPRESSIONS, ROLES, SOURCES, Desk, Sheet, is_active
 from edge_app.ui.facts import Moment
-from edge_app.ui.hand_over import answer_words, card, local_time, verdict_words
-from edge_app.ui.identity import display_name
+from edge_app.ui.hand_over import answer_words, card, is_outdated, lkw_words, verdict_words
+from edge_app.ui.identity import display_name, order_lines
 from edge_app.ui.result_texts import evidence
-from edge_app.ui.rules import state_of
 from edge_app.ui.screen_model import LineKind, SheetButton, SheetLine, SheetModel
 from edge_app.ui.snapshot import Snapshot, StudyView
+from edge_app.ui.states import ScreenState
 from edge_app.ui.strings import text
+from edge_app.ui.timers import lkw_of, local_time
 
 __all__ = ["NO_ANSWER_S", "sheet_model"]
 
@@ -38,6 +39,7 @@ class _Case:
     study: StudyView
     """An empty one where there is none; `has_study` tells."""
     has_study: bool
+    state: ScreenState
     desk: Desk
     now: Moment
     site: ScreenSettings
@@ -45,18 +47,25 @@ class _Case:
     def text(self, key: str, **values: object) -> str:
         return text(key, self.desk.language, **values)
 
-    def button(self, action: str, key: str, *, primary: bool = False, active: bool = False) -> SheetButton:
-        return SheetButton(action, self.text(key), primary=primary, active=active)
+    def button(
+        self, action: str, key: str, *, primary: bool = False, active: bool = False, destructive: bool = False
+    ) -> SheetButton:
+        return SheetButton(action, self.text(key), primary=primary, active=active, destructive=destructive)
 
 
 def sheet_model(
-    snapshot: Snapshot, study: StudyView | None, desk: Desk, now: Moment, site: ScreenSettings
+    snapshot: Snapshot,
+    study: StudyView | None,
+    state: ScreenState,
+    desk: Desk,
+    now: Moment,
+    site: ScreenSettings,
 ) -> SheetModel | None:
-    """Return the open sheet, or None."""
+    """Return the open sheet, or None. `state` is the study's, and `study` what may be said of it in that state."""
     make = _SHEETS.get(desk.sheet)
     if make is None or (desk.sheet in _OF_A_CASE and study is None):
         return None
-    lines, rows, qr = make(_Case(snapshot, study or StudyView(""), study is not None, desk, now, site))
+    lines, rows, qr = make(_Case(snapshot, study or StudyView(""), study is not None, state, desk, now, site))
     return SheetModel(desk.sheet.value, text(f"sheet.{desk.sheet.value}", desk.language), lines, rows, qr)
 
 
@@ -67,32 +76,46 @@ def _large(words: str) -> SheetLine:
     return SheetLine(LineKind.LARGE, words)
 
 
+def _alert(words: str) -> SheetLine:
+    return SheetLine(LineKind.ALERT, words)
+
+
 def _body(words: str) -> SheetLine:
     return SheetLine(LineKind.BODY, words)
 
 
 def _menu(c: _Case) -> _Sheet:
+    """Three groups, a row each: the images, the case, the screen."""
     role = SheetButton("open:role", c.text("button.role", role=c.text(f"role.{c.desk.role}")))
+    theme = SheetButton("theme", c.text("button.theme", theme=c.text(f"theme.{c.desk.theme}")))
+    may_lock = not is_active(c.study if c.has_study else None, c.now)
+
+    def of_case(action: str, key: str) -> SheetButton | None:
+        return c.button(action, key) if c.has_study else None
+
     rows: _Rows = (
         (
+            of_case("full", "button.full"),
+            of_case("zoom", "button.zoom"),
+            of_case("preset:4", "button.narrow"),
+            None,
+            None,
             c.button("open:about", "button.about"),
-            c.button("full", "button.full"),
-            c.button("zoom", "button.zoom"),
-            c.button("preset:4", "button.narrow"),
-            c.button("open:lkw", "button.lkw") if c.has_study else None,
         ),
         (
-            role,
+            of_case("open:second_reading", "button.second_reading"),
+            None,
             c.button("curtain", "button.curtain", active=c.desk.curtain),
-            c.button("theme", "button.theme"),
-            c.button("language", "button.language"),
-            c.button("open:new_case", "button.new_case") if c.has_study else None,
+            role,
+            None,
+            of_case("open:new_case", "button.new_case"),
         ),
         (
+            theme,
+            c.button("language", "button.language"),
+            c.button("mute", "button.mute", active=c.desk.muted_until_s is not None),
             c.button("clean", "button.clean"),
-            None if is_active(c.study if c.has_study else None, c.now) else c.button("lock", "button.lock"),
-            None,
-            None,
+            c.button("lock", "button.lock") if may_lock else None,
             c.button("back", "button.back"),
         ),
     )
@@ -111,10 +134,20 @@ def _about(c: _Case) -> _Sheet:
 
 
 def _confirm(c: _Case) -> _Sheet:
+    """Show whom the scanner named; what a wristband or the hospital's order says otherwise stands beside it."""
     birth = formats.date_text(c.study.patient.get("birth_date"), c.desk.language)
-    lines = [_body(c.text("confirm.ask")), _large(display_name(c.study, c.desk.language))]
+    identifier = formats.clean(c.study.patient.get("id"), 24)
+    lines = [_large(display_name(c.study, c.desk.language))]
     if birth:
         lines.append(_large(c.text("confirm.born", birth=birth)))
+    if identifier:
+        lines.append(_large(c.text("id", id=identifier)))
+    order, *differs = order_lines(c.study, c.desk.language) or ("",)
+    lines += [_body(order)] if order else []
+    lines += [_alert(words) for words in differs]
+    if c.desk.scanned:
+        lines.append(_alert(c.text("confirm.other", scanned=formats.clean(c.desk.scanned, 24))))
+    lines.append(_body(c.text("confirm.ask")))
     rows: _Rows = ((c.button("confirm", "button.matches", primary=True), None, c.button("back", "button.back")),)
     return tuple(lines), rows, ""
 
@@ -137,29 +170,38 @@ def _last_known_well(c: _Case) -> tuple[SheetLine, ...]:
     draft = c.desk.draft
     if draft is None:
         return (_large(c.text("lkw.read_unknown")),)
-    at = f"{formats.date_text(draft.strftime('%Y%m%d'), c.desk.language)} {draft:%H:%M}"
     since = formats.elapsed((c.now.local - draft).total_seconds())
-    return _large(c.text("lkw.read", at=at)), _large(c.text("lkw.ago", since=since))
+    read = c.text("lkw.read", at=lkw_words(draft, c.desk.language, c.now))
+    return _large(read), _large(c.text("lkw.ago", since=since))
 
 
 def _lkw_read_back(c: _Case) -> _Sheet:
-    old = c.study.crew.get("lkw")
-    lines = list(_last_known_well(c))
-    if old is not None:
-        before = old.body.get("at")
-        at = str(before)[:16].replace("T", " ") if before else c.text("lkw.unknown")
-        lines.append(_body(c.text("lkw.old", at=at)))
-    rows: _Rows = ((c.button("lkw:keep", "button.keep", primary=True), None, c.button("open:lkw", "button.change")),)
-    return tuple(lines), rows, ""
+    lines = [*_last_known_well(c), *_lkw_before(c), _body(c.text("lkw.who"))]
+    said = (c.button(f"lkw:keep:{source}", f"button.said.{source}", primary=True) for source in SOURCES)
+    return tuple(lines), ((*said, c.button("open:lkw", "button.change")),), ""
+
+
+def _lkw_before(c: _Case) -> tuple[SheetLine, ...]:
+    lkw = lkw_of(c.study)
+    return () if lkw is None else (_body(c.text("lkw.old", at=lkw_words(lkw.at, c.desk.language, c.now))),)
+
+
+def _lkw_after_result(c: _Case) -> _Sheet:
+    """Ask once more: whoever has read the result may have decided by the old time (R55)."""
+    lines = (_alert(c.text("lkw.twice")), *_last_known_well(c), *_lkw_before(c))
+    keep = c.button("lkw:keep", "button.keep_change", primary=True)
+    return lines, ((c.button("back", "button.back", primary=True), None, keep),), ""
 
 
 def _notify(c: _Case) -> _Sheet:
-    whole = card(c.snapshot, c.study, c.desk.language, c.now, hidden=c.desk.curtain)
+    whole = card(c.snapshot, c.study, c.desk.language, c.now, c.state, hidden=c.desk.curtain)
     recipient = c.site.centre or c.text("centre")
     lines = [_large(c.text("notify.to", recipient=recipient))]
     lines += [SheetLine(LineKind.PAIR, words, label) for label, words in whole.lines[:4]]
     sent, answer = c.study.crew.get("notify"), answer_words(c.study, c.desk.language, c.now)
-    if sent is None:
+    if is_outdated(c.study):
+        lines.append(_alert(c.text("notify.revised")))
+    if sent is None or is_outdated(c.study):
         rows: _Rows = ((c.button("notify:send", "button.send", primary=True), None, c.button("back", "button.back")),)
         return tuple(lines), rows, ""
     words = c.text("notify.sent", at=local_time(sent.at_utc, c.now))
@@ -180,7 +222,7 @@ def _age_s(at_utc: str) -> float:
 
 
 def _hand_over(c: _Case) -> _Sheet:
-    whole = card(c.snapshot, c.study, c.desk.language, c.now, hidden=c.desk.curtain)
+    whole = card(c.snapshot, c.study, c.desk.language, c.now, c.state, hidden=c.desk.curtain)
     saved = c.study.crew.get("hand_over")
     lines = [SheetLine(LineKind.PAIR, words, label) for label, words in whole.lines]
     middle = SheetButton("", c.text("card.saved", at=local_time(saved.at_utc, c.now)), enabled=False) if saved else None
@@ -196,17 +238,35 @@ def _role(c: _Case) -> _Sheet:
 
 
 def _new_case(c: _Case) -> _Sheet:
-    state = state_of(c.snapshot, c.study, c.now)
+    """End the case: far from everything that is tapped often (R63)."""
     name = display_name(c.study, c.desk.language, hidden=c.desk.curtain)
-    lines = (_large(name), _body(verdict_words(state, c.desk.language)), _body(c.text("new_case.text")))
-    return lines, ((c.button("new_case", "button.end_case"), None, c.button("back", "button.back", primary=True)),), ""
+    lines = (_large(name), _body(verdict_words(c.state, c.desk.language)), _body(c.text("new_case.text")))
+    end = c.button("new_case", "button.end_case", destructive=True)
+    rows: _Rows = ((end, None, None), (None, None, None), (None, None, c.button("back", "button.back", primary=True)))
+    return lines, rows, ""
+
+
+def _second_reading(c: _Case) -> _Sheet:
+    """Take down what the neurologist at the other end sees (R79)."""
+    kept = c.study.crew.get("second_reading")
+    held = kept.body.get("reading") if kept else None
+    lines = [_large(c.text("second.ask"))]
+    if kept is not None:
+        words = c.text(f"impression.{held}")
+        lines.append(_body(c.text("second.before", reading=words, at=local_time(kept.at_utc, c.now))))
+    buttons = tuple(
+        c.button(f"second_reading:{word}", f"button.second.{word}", primary=True, active=word == held)
+        for word in IMPRESSIONS
+    )
+    return tuple(lines), (buttons, (None, None, c.button("back", "button.back"))), ""
 
 
 def _pin(c: _Case) -> _Sheet:
     def digits(some: str) -> tuple[SheetButton, ...]:
         return tuple(SheetButton(f"pin:{digit}", digit, primary=True) for digit in some)
 
-    lines = (_large("• " * len(c.desk.pin) or "–"), _body(c.text("pin.wrong" if c.desk.wrong_pin else "pin.glass")))
+    ask = "pin.wrong" if c.desk.wrong_pin else "pin.badge" if c.site.badges else "pin.glass"
+    lines = (_large("• " * len(c.desk.pin) or "–"), _body(c.text(ask)))
     unlock = c.button("pin:unlock", "button.unlock", primary=True)
     rows: _Rows = (
         (*digits("12345"), c.button("pin:delete", "button.delete"), unlock),
@@ -221,11 +281,13 @@ _SHEETS: dict[Sheet, Callable[[_Case], _Sheet]] = {
     Sheet.CONFIRM: _confirm,
     Sheet.LKW: _lkw,
     Sheet.LKW_READ_BACK: _lkw_read_back,
+    Sheet.LKW_AFTER_RESULT: _lkw_after_result,
     Sheet.NOTIFY: _notify,
     Sheet.HAND_OVER: _hand_over,
+    Sheet.SECOND_READING: _second_reading,
     Sheet.ROLE: _role,
     Sheet.NEW_CASE: _new_case,
     Sheet.PIN: _pin,
 }
 
-_OF_A_CASE = frozenset({Sheet.CONFIRM, Sheet.LKW, Sheet.LKW_READ_BACK, Sheet.NOTIFY, Sheet.HAND_OVER, Sheet.NEW_CASE})
+_OF_A_CASE = frozenset(Sheet) - {Sheet.NONE, Sheet.MENU, Sheet.ABOUT, Sheet.ROLE, Sheet.PIN}

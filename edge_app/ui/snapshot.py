@@ -11,6 +11,7 @@ from edge_app.core.clock import boot_id, monotonic_s, utc_now
 from edge_app.core.types import StudyResult, StudyStatus
 from edge_app.store.crew import CrewEntry, crew_entries
 from edge_app.store.ledger import FrameRow, HeartbeatRow, Ledger
+from edge_app.store.orders import OrderMatch, match_of
 from edge_app.store.overview import (
     NOTHING_QUEUED,
     DeliveryCount,
@@ -60,6 +61,8 @@ class StudyView:
     delivery: DeliveryCount = NOTHING_QUEUED
     acknowledged: tuple[int, str, str] | None = None
     """(revision, who, when in UTC) of the centre's last acknowledgement that came over the network."""
+    order: OrderMatch | None = None
+    """The hospital's order that the study belongs to, and how far they agree."""
     ended: bool = False
     """The crew closed the case, or it is so old that nobody can still lie in the vehicle."""
     association: str = ""
@@ -153,6 +156,7 @@ class SnapshotSource:
                 seen=frozenset(self._seen.get(uid, ())),
                 delivery=deliveries.get(uid, NOTHING_QUEUED),
                 acknowledged=answers.get(uid),
+                order=match_of(self._ledger, uid) if uid in (order[0], shown_uid) else None,
                 ended="closed" in self._crew.get(uid, {}) or _is_old(seen),
             )
             if uid in rows:

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge_app.ui import formats
+from edge_app.ui.desk import Desk
 from edge_app.ui.facts import Disk, disk_of, is_alive
 from edge_app.ui.screen_model import StatusItem
 from edge_app.ui.snapshot import Snapshot
+from edge_app.ui.states import ScreenState
 from edge_app.ui.strings import text
 
-__all__ = ["model_of", "status_items"]
+__all__ = ["alerts", "model_of", "status_items"]
 
 
 def model_of(detail: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -20,9 +22,12 @@ def model_of(detail: Mapping[str, Any]) -> Mapping[str, Any]:
     return model if isinstance(model, Mapping) else detail
 
 
-def status_items(snapshot: Snapshot, language: str, now_s: float) -> tuple[StatusItem, ...]:
+def status_items(snapshot: Snapshot, desk: Desk, now_s: float) -> tuple[StatusItem, ...]:
     """Return the items from the left; what is not good is marked as such."""
-    items = []
+    items, language = [], desk.language
+    if desk.muted_until_s is not None:
+        left = formats.elapsed(desk.muted_until_s - now_s)
+        items.append(StatusItem(text("footer.muted", language, left=left), good=False))
     for process, key in (("receive", "ct"), ("work", "ai")):
         alive = is_alive(snapshot, process, now_s)
         detail = snapshot.heartbeats[process].detail if alive else {}
@@ -50,17 +55,34 @@ def _disk(snapshot: Snapshot, detail: Mapping[str, Any], language: str) -> list[
 
 
 def _link(snapshot: Snapshot, language: str, now_s: float) -> list[StatusItem]:
-    """Return the way to the centre; a dead deliverer and a broken link are the same to the crew."""
+    """Return the way to the centre: a dead deliverer is not a broken link, which mends itself."""
     beat = snapshot.heartbeats.get("deliver")
     alive = is_alive(snapshot, "deliver", now_s)
-    if beat is None or alive is None:
-        return [] if beat is None else [StatusItem(text("footer.waiting", language), good=True)]
+    if alive is None:
+        return [StatusItem(text("footer.waiting", language), good=True)]
+    if beat is None or not alive:
+        return [StatusItem(text("footer.sending_off", language), good=False)]
     link = beat.detail.get("link")
-    if alive and link == "off":
+    if link == "off":
         return [StatusItem(text("footer.link_off", language), good=True)]
-    if not alive or link == "down":
+    if link == "down":
         return [StatusItem(text("footer.link_down", language), good=False)]
     unsent = sum(study.delivery.queued > 0 for study in snapshot.studies)
     if unsent:
         return [StatusItem(text("footer.unsent", language, count=unsent), good=True)]
     return [StatusItem(text("footer.link_ok", language), good=True)]
+
+
+_SAID_BY_STATE = {"receive": ScreenState.RECEIVER_STOPPED, "work": ScreenState.AI_STOPPED}
+
+
+def alerts(snapshot: Snapshot, state: ScreenState, language: str, now_s: float) -> tuple[str, ...]:
+    """Return what has stopped although the state does not say so, and what to do about it.
+
+    A result stays on the screen when a process dies: what the crew can no longer count on is said beside it.
+    """
+    return tuple(
+        text(f"alert.{process}", language)
+        for process in ("receive", "work", "deliver")
+        if is_alive(snapshot, process, now_s) is False and state is not _SAID_BY_STATE.get(process)
+    )

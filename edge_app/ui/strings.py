@@ -159,8 +159,14 @@ STRINGS: dict[str, tuple[str, str]] = {
     "footer.ai_off": ("AI OFF", "KI AUS"),
     "footer.waiting": ("...", "..."),
     "footer.disk": ("DISK {percent}", "DISK {percent}"),
-    "footer.disk_low": ("DISK LOW", "DISK VOLL"),
+    "footer.disk_low": ("DISK LOW", "DISK KNAPP"),
     # Actions
+    "footer.sending_off": ("SENDING STOPPED", "VERSAND GESTOPPT"),
+    "footer.muted": ("MUTED {left}", "STUMM {left}"),
+    # What has stopped beside a result that stays
+    "alert.receive": ("RECEIVER STOPPED: restart, then resend.", "EMPFÄNGER GESTOPPT: neu starten, neu senden."),
+    "alert.work": ("AI STOPPED: restart the system.", "KI GESTOPPT: System neu starten."),
+    "alert.deliver": ("SENDING STOPPED: call the centre.", "VERSAND GESTOPPT: Zentrum anrufen."),
     "action.cases": ("CASES", "FÄLLE"),
     "action.current": ("CURRENT", "AKTUELL"),
     "action.close": ("CLOSE", "SCHLIESSEN"),

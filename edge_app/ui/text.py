@@ -99,6 +99,7 @@ class FitText(QWidget):
         self.bold, self._wrap, self.align = bold, wrap, align
         self._words = ""
         self._colour = "#FFFFFF"
+        self._ground = ""
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
 
     @property
@@ -120,10 +121,11 @@ class FitText(QWidget):
             widest=self._widest,
         )
 
-    def set_font(self, *, cap_px: float, bold: bool) -> None:
-        """Want another cap height or weight."""
-        if (cap_px, bold) != (self._cap_px, self.bold):
-            self._cap_px, self.bold = cap_px, bold
+    def set_font(self, *, cap_px: float, bold: bool, least_px: float | None = None) -> None:
+        """Want another cap height, weight or least cap height."""
+        least_px = self._least_px if least_px is None else least_px
+        if (cap_px, bold, least_px) != (self._cap_px, self.bold, self._least_px):
+            self._cap_px, self.bold, self._least_px = cap_px, bold, least_px
             self.update()
 
     def set_widest(self, stretch: float) -> None:
@@ -137,10 +139,10 @@ class FitText(QWidget):
         """Return whether the whole text is inside the box at an allowed size."""
         return not self._words or self.layout_now.fits
 
-    def set_words(self, words: str, colour: str) -> None:
-        """Show other words or another colour; the same ones cost nothing."""
-        if (words, colour) != (self._words, self._colour):
-            self._words, self._colour = words, colour
+    def set_words(self, words: str, colour: str, ground: str = "") -> None:
+        """Show other words or colours; the same ones cost nothing. A `ground` makes them stand out."""
+        if (words, colour, ground) != (self._words, self._colour, self._ground):
+            self._words, self._colour, self._ground = words, colour, ground
             self.setAccessibleName(words.replace("\n", " "))
             self.update()
 
@@ -149,6 +151,8 @@ class FitText(QWidget):
         if not self._words:
             return
         painter = QPainter(self)
+        if self._ground:
+            painter.fillRect(self.rect(), QColor(self._ground))
         painter.setRenderHint(QPainter.RenderHint.TextAntialiasing)
         paint_fitted(
             painter,

@@ -11,7 +11,7 @@ from edge_app.ui.screen_model import Clock, WindowBar
 from edge_app.ui.snapshot import StudyView
 from edge_app.ui.strings import text
 
-__all__ = ["Lkw", "clocks", "lkw_of", "window_bar"]
+__all__ = ["Lkw", "clocks", "lkw_of", "local_time", "window_bar"]
 
 _DAY_S = 86_400
 
@@ -26,6 +26,16 @@ class Lkw:
     at: datetime | None
     by: str
     entered_utc: str
+    source: str = ""
+    """Who said so."""
+    changed: bool = False
+    """It was another one before: `old`, where None is unknown."""
+    old: datetime | None = None
+
+
+def local_time(at_utc: str, now: Moment) -> str:
+    """Return a UTC time of the ledger as local time of day."""
+    return f"{datetime.fromisoformat(at_utc.replace('Z', '+00:00')).astimezone(now.local.tzinfo):%H:%M}"
 
 
 def lkw_of(study: StudyView | None) -> Lkw | None:
@@ -33,8 +43,15 @@ def lkw_of(study: StudyView | None) -> Lkw | None:
     entry = study.crew.get("lkw") if study else None
     if entry is None:
         return None
-    at = entry.body.get("at")
-    return Lkw(datetime.fromisoformat(at) if at else None, str(entry.body.get("by") or ""), entry.at_utc)
+    at, old = entry.body.get("at"), entry.body.get("old")
+    return Lkw(
+        at=datetime.fromisoformat(at) if at else None,
+        by=str(entry.body.get("by") or ""),
+        entered_utc=entry.at_utc,
+        source=str(entry.body.get("source") or ""),
+        changed=bool(entry.body.get("changed")),
+        old=datetime.fromisoformat(old) if old else None,
+    )
 
 
 def clocks(study: StudyView | None, language: str, now: Moment) -> tuple[Clock, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from edge_app.core.types import StudyResult, Verdict
@@ -20,16 +21,19 @@ def view_texts(
 ) -> ViewTexts:
     """Return what is written over the CT image (R53); `hidden` leaves out who it is."""
     burnt_in = text("not_diagnostic_display", language)
-    numbers = (f"W {viewer.preset.width_hu} L {viewer.preset.centre_hu}", f"×{viewer.zoom:.1f}")
+    numbers = (
+        f"W {viewer.preset.width_hu} L {viewer.preset.centre_hu}",
+        f"×{formats.number(viewer.zoom, language, 1)}",
+    )
     if study is None or viewer.current is None:
         return ViewTexts((), (), (), (), "", False, text("no_images", language) if study else "", "")
     patient = study.patient
     frame = next((frame for frame in snapshot.frames if frame.sop_uid == viewer.current), None)
     position = frame.position_mm if frame else None
-    place = [] if position is None else [f"z {position:.1f} mm"]
+    place = [] if position is None else [f"z {formats.millimetres(position, language, 1)}"]
     thickness = patient.get("slice_thickness_mm")
     if isinstance(thickness, int | float):
-        place.append(f"{thickness:g} mm")
+        place.append(formats.millimetres(thickness, language))
     scanned = formats.when(patient.get("acquired_at"))
     return ViewTexts(
         top_left=tuple(
@@ -40,7 +44,7 @@ def view_texts(
         top_right=tuple(
             part
             for part in (
-                f"{scanned:%H:%M}" if scanned else study_time(patient, language)[-5:],
+                _scan_time(scanned, language) if scanned else study_time(patient, language),
                 formats.clean(patient.get("manufacturer_model"), 24),
             )
             if part
@@ -52,6 +56,10 @@ def view_texts(
         placeholder=text("cannot_show" if frame is not None and frame.path is None else "loading", language),
         caption=text("heat_caption", language) if heat_map else "",
     )
+
+
+def _scan_time(scanned: datetime, language: str) -> str:
+    return f"{formats.date_text(scanned.strftime('%Y%m%d'), language)} {scanned:%H:%M}"
 
 
 def strip_bars(viewer: ViewerModel, result: StudyResult | None) -> tuple[StripBar, ...]:

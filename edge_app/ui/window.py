@@ -6,7 +6,7 @@ from functools import partial
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QApplication, QWidget
 
 from edge_app.ui.actions import ACTION_SLOTS
 from edge_app.ui.bands import BandRow, Footer, InfoLines
@@ -18,10 +18,12 @@ from edge_app.ui.result_panel import ResultPanel
 from edge_app.ui.screen_model import ActionButton, ScreenModel
 from edge_app.ui.sheet_panel import SheetPanel
 from edge_app.ui.slice_strip import SliceStrip
+from edge_app.ui.states import ScreenState
 from edge_app.ui.text import FitText
 from edge_app.ui.theme import THEMES, Panel, TextHeight, Theme
 from edge_app.ui.top_bands import ClockBand, PatientBand
 from edge_app.ui.touch_button import TouchButton
+from edge_app.ui.wedge import LineReader
 from edge_app.ui.windowing import BUTTON_PRESETS
 from edge_app.ui.zones import BANDS_MM, TARGET_GAP_MM, FullZones, Rect, Zones, split_row
 
@@ -61,6 +63,8 @@ class MainWindow(QWidget):
     key_opened = Signal(str)
     action = Signal(str)
     case_chosen = Signal(str)
+    line_scanned = Signal(str)
+    """What a badge or barcode reader typed."""
 
     def __init__(self, panel: Panel) -> None:
         super().__init__()
@@ -93,6 +97,8 @@ class MainWindow(QWidget):
         for cover in (self.cases, self.sheet, self.clean):
             cover.hide()
         self._shown_actions: dict[TouchButton, str] = {}
+        self._waits_for_line = False
+        self._lines = LineReader(self, lambda: self._waits_for_line)
         self._connect()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # keys scroll at once; Tab goes to the buttons
         self.setFocus()
@@ -111,6 +117,9 @@ class MainWindow(QWidget):
         for button in (*self.slots, self.lkw, self.confirm, self.heat_map):
             button.tapped.connect(partial(self._on_button, button))
         self.sheet.action.connect(self.action)
+        self._lines.line.connect(self.line_scanned)
+        if (application := QApplication.instance()) is not None:
+            application.installEventFilter(self._lines)
         self.cases.closed.connect(self.hide_cases)
         self.cases.chosen.connect(self._on_case)
 
@@ -183,7 +192,7 @@ class MainWindow(QWidget):
         for button, preset in zip(self.presets, model.presets, strict=True):
             button.show_words(f"{preset.name}\n{preset.numbers}", theme, active=preset.active)
         self.leave_full.show_words(model.cases_texts.close, theme)
-        self.info.show_lines(self.result.note_elsewhere, model.info, theme)
+        self.info.show_lines(model.alerts, self.result.note_elsewhere, model.info, theme)
         slots = zip(self.slots, model.actions, strict=True)
         for button, action in (*slots, (self.lkw, patient.lkw), (self.confirm, patient.confirm)):
             self._show_action(button, action, theme)
@@ -192,6 +201,8 @@ class MainWindow(QWidget):
         self.cases.show_cases(model.cases, model.cases_texts, theme)
         self.sheet.show_sheet(model.sheet, theme)
         self.clean.show_words(model.clean, theme)
+        sheet = model.sheet.name if model.sheet else ""
+        self._waits_for_line = model.state is ScreenState.LOCKED or sheet in ("pin", "confirm")
         self._stack()
 
     def _show_action(self, button: TouchButton, action: ActionButton, theme: Theme) -> None:

@@ -16,8 +16,10 @@ from edge_app.ui.controller import Controller
 from edge_app.ui.facts import Moment
 from edge_app.ui.reader import StoreReader
 from edge_app.ui.screen_model import ScreenModel
+from edge_app.ui.sound import Player
 from edge_app.ui.theme import PANELS
 from edge_app.ui.window import MainWindow
+from edge_app.ui.witness import Witness
 from tests.ui.scenes import SCENES, build
 from tests.waiting import wait_until
 
@@ -81,6 +83,8 @@ def open_screen(
     settings = ScreenSettings(theme=theme, language=language, **site)  # type: ignore[arg-type]
     controller = Controller(window, reader, paths, now, site=settings, ischaemia_validated=False)
     holder.append(Screen(window, controller, moment))
+    player = Player(20, commands=())
+    witness = Witness(controller, reader, player)
     reader.start()
     window.show()
     try:
@@ -88,6 +92,8 @@ def open_screen(
     finally:
         controller.stop()
         reader.stop()
+        player.stop()
+        del witness
         window.close()
         window.deleteLater()
         QApplication.processEvents()
@@ -103,6 +109,8 @@ def open_scene(name: str, root: Path, **options: object) -> Iterator[Screen]:
         for action in setup.taps:
             if action.startswith("case:"):
                 screen.window.case_chosen.emit(screen.model.cases[int(action[5:])].study_uid)
+            elif action.startswith("line:"):
+                screen.window.line_scanned.emit(action[5:])
             else:
                 screen.window.action.emit(action)
             screen.settle()

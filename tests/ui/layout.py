@@ -20,6 +20,7 @@ from tests.ui.colours import contrast, histogram, luminance, pixels
 from tests.ui.harness import Screen
 
 TEXT_CONTRAST = 7.0
+DESTRUCTIVE_MM = 30.0
 BORDER_CONTRAST = 3.0
 
 
@@ -31,6 +32,8 @@ def problems(screen: Screen) -> list[str]:
         *_texts(window),
         *_overlaps(window),
         *_targets(window),
+        *_destructive(window),
+        *_disclaimer(window),
         *_contrasts(window, picture),
         *_names(window),
     ]
@@ -115,6 +118,29 @@ def _targets(window: MainWindow) -> list[str]:
         if its.adjusted(-gap, -gap, gap, gap).intersects(other):
             found.append(f"targets {first!r} and {second!r} are less than 3 mm apart")
     return found
+
+
+def _destructive(window: MainWindow) -> list[str]:
+    """R63: what cannot be undone is 30 mm from everything that is tapped often."""
+    if not window.sheet.isVisible():
+        return []
+    found = []
+    gap = window.panel.px(DESTRUCTIVE_MM) - 1
+    for name in window.sheet.destructive:
+        button = window.sheet.button(name)
+        around = _box(button, window).adjusted(-gap, -gap, gap, gap)
+        near = [other for other in window.buttons if other is not button and around.intersects(_box(other, window))]
+        found += [f"{button.text()!r} is less than 30 mm from {other.text()!r}" for other in near]
+    return found
+
+
+def _disclaimer(window: MainWindow) -> list[str]:
+    """R01: the sentence is on every screen, whole and uncovered."""
+    footer = window.footer
+    covering = window.childAt(_box(footer.disclaimer, window).center())
+    if covering is footer or footer.isAncestorOf(covering) if covering else False:
+        return [] if footer.disclaimer.words and footer.isVisible() else ["the disclaimer is not there"]
+    return ["the disclaimer is covered"]
 
 
 def _contrasts(window: MainWindow, picture: NDArray[np.uint8]) -> list[str]:

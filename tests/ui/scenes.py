@@ -17,7 +17,9 @@ from edge_app.core.types import ModelIdentity, Reason, SliceResult, StudyResult,
 from edge_app.simulator.study import SyntheticStudy, make_study
 from edge_app.store.crew import note_crew
 from edge_app.store.ledger import FrameRow, Ledger
+from edge_app.store.orders import Order, OrderMatch, put_match
 from edge_app.store.paths import StorePaths, uid_hash
+from edge_app.ui.desk import CASE_ACTIVE_S
 from edge_app.ui.facts import DEAD_AFTER_S, START_GRACE_S, Moment
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -229,7 +231,8 @@ def beat(
     synthetic: bool = True,
     fallback: str = "",
     development_key: bool = False,
-    link: str = "",
+    link: str = "up",
+    deliver: bool | None = True,
     refused: str = "",
 ) -> None:
     """Let the processes give a sign of life at `at_s`; None for one that died long before, False for none."""
@@ -239,7 +242,7 @@ def beat(
     for process, lives, detail in (
         ("receive", receive, {"refused": refused} if refused else {**receiver, "low_disk": low_disk}),
         ("work", work, {**worker, "problem": problem, "fallback": fallback}),
-        ("deliver", bool(link), {"link": link}),
+        ("deliver", deliver, {"link": link}),
     ):
         if lives is False:
             continue
@@ -332,6 +335,24 @@ def _history(ledger: Ledger) -> None:
     _analysing(ledger)
 
 
+def _order(ledger: Ledger) -> None:
+    """Leave a case whose order names another birth date."""
+    scene = Scene(ledger).receive().conclude(Verdict.HEMORRHAGE)
+    patient = PATIENTS["hemorrhage"]
+    order = Order(
+        "S1", patient["accession"], patient["id"], patient["name"], "19510420", "F", "", "Head CT", "20260314140000"
+    )
+    put_match(ledger, scene.study_uid, OrderMatch(order, "accession", ("patient_birth_date",)))
+
+
+def _read_by_neurologist(label: str, verdict: Verdict, reading: str) -> Callable[[Ledger], None]:
+    def build(ledger: Ledger) -> None:
+        scene = Scene(ledger, label).receive().conclude(verdict)
+        note_crew(ledger, scene.study_uid, "second_reading", {"reading": reading, "by": "nurse", "revision": 1})
+
+    return build
+
+
 def _crew(label: str, verdict: Verdict, since_min: int = 64) -> Callable[[Ledger], None]:
     """Leave a case in which the crew has done everything."""
 
@@ -353,6 +374,11 @@ def _crew(label: str, verdict: Verdict, since_min: int = 64) -> Callable[[Ledger
 
 def _locked(ledger: Ledger) -> None:
     note_crew(ledger, "", "desk", {"locked": True})
+
+
+def _locked_over_a_case(ledger: Ledger) -> None:
+    Scene(ledger).receive().conclude(Verdict.HEMORRHAGE)
+    _locked(ledger)
 
 
 def _all_bands(ledger: Ledger) -> None:
@@ -395,8 +421,8 @@ REFUSAL = (
 )
 
 STATES: dict[str, Setup] = {
-    "starting": Setup(processes={"receive": False, "work": False}, late_s=1.0),
-    "ready": Setup(processes={"link": "up"}),
+    "starting": Setup(processes={"receive": False, "work": False, "deliver": False}, late_s=1.0),
+    "ready": Setup(),
     "disk_low": Setup(processes={"free_gb": 90}),
     "disk_full": Setup(processes={"low_disk": True}),
     "model_missing": Setup(processes={"problem": "E-101 bundle missing", "synthetic": False}),
@@ -411,7 +437,7 @@ STATES: dict[str, Setup] = {
             "refused": REFUSAL,
         }
     ),
-    "receiving": Setup(_receiving, {"link": "up"}),
+    "receiving": Setup(_receiving),
     "stalled": Setup(_stalled),
     "analysing": Setup(_history),
     "checking": Setup(_checking),
@@ -431,26 +457,39 @@ STATES: dict[str, Setup] = {
 """One scene for each state, and some for states with two faces."""
 
 SHEETS: dict[str, Setup] = {
-    "crew_done": Setup(_crew("hemorrhage", Verdict.HEMORRHAGE), {"link": "up"}),
+    "crew_done": Setup(_crew("hemorrhage", Verdict.HEMORRHAGE)),
     "window_ends": Setup(_crew("hemorrhage", Verdict.HEMORRHAGE, 250)),
     "window_passed": Setup(_crew("negative", Verdict.NONE_DETECTED, 300)),
+    "contradicted": Setup(_read_by_neurologist("hemorrhage", Verdict.HEMORRHAGE, "not_seen")),
+    "contradicted_none": Setup(_read_by_neurologist("negative", Verdict.NONE_DETECTED, "seen")),
+    "order_differs": Setup(_order, taps=("open:confirm",)),
+    "wristband_differs": Setup(_HAEMORRHAGE, taps=(*_DOCTOR, "open:confirm", "line:4799-01")),
+    "sending_stopped": Setup(_HAEMORRHAGE, {"deliver": None}),
+    "muted": Setup(_HAEMORRHAGE, {"link": "down"}, taps=("mute",)),
     "all_bands": Setup(_all_bands),
     "nameless": Setup(_nameless),
     "curtain": Setup(_HAEMORRHAGE, taps=("curtain",)),
     "heat_map": Setup(_HAEMORRHAGE, taps=("heat_map",)),
     "full": Setup(_HAEMORRHAGE, taps=("full",)),
     "previous": Setup(_two_cases, taps=("case:1",)),
-    "cases": Setup(_two_cases, {"link": "up"}, taps=("cases",)),
+    "cases": Setup(_two_cases, taps=("cases",)),
     "menu": Setup(_HAEMORRHAGE, taps=(*_DOCTOR, "open:menu")),
     "about": Setup(_HAEMORRHAGE, taps=("open:about",)),
     "confirm": Setup(_HAEMORRHAGE, taps=("open:confirm",)),
     "lkw": Setup(_HAEMORRHAGE, taps=("open:lkw", "lkw:-60")),
     "lkw_read_back": Setup(_crew("hemorrhage", Verdict.HEMORRHAGE), taps=("open:lkw", "lkw:-10", "lkw:read_back")),
+    "lkw_after_result": Setup(
+        _crew("hemorrhage", Verdict.HEMORRHAGE),
+        taps=(*_DOCTOR, "open:lkw", "lkw:-10", "lkw:read_back", "lkw:keep:witness"),
+    ),
+    "second_reading": Setup(_HAEMORRHAGE, taps=("open:second_reading",)),
     "notify": Setup(_HAEMORRHAGE, taps=(*_DOCTOR, "open:notify")),
     "notified": Setup(_crew("hemorrhage", Verdict.HEMORRHAGE), taps=("open:notify",)),
-    "hand_over": Setup(_crew("hemorrhage", Verdict.HEMORRHAGE), {"link": "up"}, taps=("open:hand_over",)),
+    "hand_over": Setup(_crew("hemorrhage", Verdict.HEMORRHAGE), taps=("open:hand_over",)),
     "role": Setup(_HAEMORRHAGE, taps=("opinion:agree",)),
     "new_case": Setup(_HAEMORRHAGE, taps=("open:new_case",)),
+    "locked_over_a_case": Setup(_locked_over_a_case, late_s=CASE_ACTIVE_S + 1),
+    "badge": Setup(_locked, site={"badges": ("ab" * 32,)}, taps=("unlock",)),
     "pin": Setup(_locked, site={"pin": "4711"}, taps=("unlock", "pin:4", "pin:7")),
     "clean": Setup(_HAEMORRHAGE, taps=("clean",)),
 }

@@ -49,7 +49,7 @@ def test_every_entry_is_kept_and_audited_and_a_killed_screen_comes_back_the_same
     with open_scene("haemorrhage", tmp_path) as screen:
         for action in (
             "opinion:agree", "role:doctor", "open:confirm", "confirm", "open:lkw", "lkw:-60", "lkw:read_back",
-            "lkw:keep", "open:notify", "notify:send", "back", "open:menu", "curtain", "theme", "back",
+            "lkw:keep:witness", "open:notify", "notify:send", "back", "open:menu", "curtain", "theme", "back",
         ):  # fmt: skip
             tap(screen, action)
         screen.until(lambda: screen.model.window is not None, "the time window")
@@ -177,7 +177,7 @@ def test_a_tap_on_the_image_gives_it_all_the_height_there_is(panel: str, tmp_pat
         least = 66 if panel == "10.1" else 90
         assert min(view.width(), view.height()) >= least * size.px_per_mm - 1
         QTest.mouseClick(view, Qt.MouseButton.LeftButton, pos=view.rect().center())
-        assert min(view.width(), view.height()) >= 109 * size.px_per_mm
+        assert min(view.width(), view.height()) >= 110 * size.px_per_mm
         assert screen.window.bands.isVisible() and screen.window.footer.isVisible()
         QTest.mouseClick(screen.window.leave_full, Qt.MouseButton.LeftButton)
         assert not screen.model.full

@@ -123,7 +123,7 @@ class Walk:
         for action in ("open:lkw", "lkw:-60", "lkw:read_back"):
             self.tap(action)
         self.picture("read-back")
-        self.tap("lkw:keep")
+        self.tap("lkw:keep:witness")
         self.tap("opinion:agree")
         self.tap("heat_map")
         self.until(lambda: self.window.view.has_heat, "the heat map")

@@ -9,9 +9,11 @@ import pytest
 
 from edge_app.core.config import ScreenSettings
 from edge_app.core.types import Verdict
-from edge_app.ui.desk import CASE_ACTIVE_S, CLEAN_S, Desk, Sheet, Step, desk_from, tap, tick
+from edge_app.ui.desk import CASE_ACTIVE_S, Desk, Sheet, Step, desk_from
 from edge_app.ui.facts import Moment
+from edge_app.ui.lock_taps import badge_hash
 from edge_app.ui.snapshot import StudyView
+from edge_app.ui.taps import AMBIENT_DWELL_S, CLEAN_S, MUTE_S, for_the_next, scan, tap, tick
 from tests.unit.ui.views import MOMENT, NOW_S, entry, finished
 
 SITE = ScreenSettings(pin="4711", centre="CSC A")
@@ -54,12 +56,24 @@ def test_the_first_entry_asks_for_the_role_and_then_goes_on() -> None:
 def test_last_known_well_is_read_back_before_it_is_kept_and_names_the_old_one() -> None:
     step = press(NURSE, "open:lkw", "lkw:-60", "lkw:-10", "lkw:+1", "lkw:read_back")
     assert step.desk.sheet is Sheet.LKW_READ_BACK and step.entries == ()
-    (kept,) = press(step.desk, "lkw:keep").entries
+    (kept,) = press(step.desk, "lkw:keep:witness").entries
     expected = MOMENT.local.replace(second=0, microsecond=0) - timedelta(minutes=69)
     assert kept.body["at"] == expected.isoformat() and kept.body["by"] == "nurse" and kept.body["old"] is None
-    known = replace(CASE, crew={"lkw": entry("lkw", at=kept.body["at"])})
-    (again,) = press(NURSE, "open:lkw", "lkw:unknown", "lkw:keep", study=known).entries
-    assert (again.body["at"], again.body["unknown"], again.body["old"]) == (None, True, kept.body["at"])
+    assert kept.body["source"] == "witness" and not kept.body["changed"]
+    assert press(Desk(), "open:lkw", "lkw:read_back", "lkw:keep:patient").desk.sheet is Sheet.ROLE, "by whom?"
+
+
+@pytest.mark.requirement("R55")
+def test_changing_last_known_well_after_a_result_takes_a_second_confirmation() -> None:
+    known = replace(CASE, crew={"lkw": entry("lkw", at=MOMENT.local.isoformat())})
+    asked = press(NURSE, "open:lkw", "lkw:unknown", "lkw:keep:patient", study=known)
+    assert asked.desk.sheet is Sheet.LKW_AFTER_RESULT and asked.entries == ()
+    assert press(asked.desk, "back", study=known).entries == ()
+    (again,) = press(asked.desk, "lkw:keep", study=known).entries
+    assert (again.body["at"], again.body["unknown"], again.body["old"]) == (None, True, MOMENT.local.isoformat())
+    assert (again.body["source"], again.body["changed"]) == ("patient", True)
+    early = replace(known, result=None)
+    assert press(NURSE, "open:lkw", "lkw:keep:patient", study=early).entries, "without a result once is enough"
 
 
 def test_nobody_was_last_well_in_the_future() -> None:
@@ -72,7 +86,32 @@ def test_confirming_the_patient_keeps_whom_it_was() -> None:
     case = replace(CASE, patient={"name": "A^B", "id": "7", "birth_date": "19510402"})
     step = press(NURSE, "open:confirm", "confirm", study=case)
     assert step.desk.sheet is Sheet.NONE
-    assert step.entries[0].body == {"name": "A^B", "id": "7", "birth_date": "19510402", "by": "nurse", "revision": 1}
+    who = {"name": "A^B", "id": "7", "birth_date": "19510402"}
+    assert step.entries[0].body == {**who, "how": "crew", "by": "nurse", "revision": 1}
+
+
+@pytest.mark.requirement("R59")
+def test_a_wristband_confirms_its_own_patient_and_nobody_else() -> None:
+    case = replace(CASE, patient={"name": "A^B", "id": "7", "accession": "A-1"})
+    asking = press(NURSE, "open:confirm", study=case).desk
+    for line in ("7", " A-1 "):
+        step = scan(asking, line, case, MOMENT, SITE)
+        assert (step.entries[0].kind, step.entries[0].body["how"]) == ("identity", "wristband")
+    wrong = scan(asking, "8", case, MOMENT, SITE)
+    assert wrong.desk.sheet is Sheet.CONFIRM and wrong.desk.scanned == "8"
+    assert [kept.kind for kept in wrong.entries] == ["identity_differs"]
+    nobody = scan(replace(asking, role=""), "7", case, MOMENT, SITE)
+    assert (
+        nobody.desk.sheet is Sheet.ROLE and press(nobody.desk, "role:nurse", study=case).entries[0].kind == "identity"
+    )
+    assert scan(NURSE, "7", case, MOMENT, SITE).entries == (), "not while nobody asks"
+
+
+@pytest.mark.requirement("R79")
+def test_the_neurologists_reading_is_kept_with_who_entered_it() -> None:
+    step = press(NURSE, "open:second_reading", "second_reading:seen")
+    assert step.desk.sheet is Sheet.NONE
+    assert step.entries[0].body == {"reading": "seen", "reader": "neurologist", "by": "nurse", "revision": 1}
 
 
 @pytest.mark.requirement("R77")
@@ -134,3 +173,69 @@ def test_a_sheet_closes_when_its_button_is_tapped_again() -> None:
     assert press(Desk(), "open:menu").desk.sheet is Sheet.MENU
     assert press(Desk(), "open:menu", "open:menu").desk.sheet is Sheet.NONE
     assert press(Desk(), "open:menu", "back").desk.sheet is Sheet.NONE
+
+
+@pytest.mark.requirement("R81")
+def test_a_badge_unlocks_and_a_foreign_one_is_refused() -> None:
+    site = ScreenSettings(badges=(badge_hash("04:A2:19"),))
+    locked = Desk(locked=True)
+    step = scan(locked, "04:A2:19\n", None, MOMENT, site)
+    assert not step.desk.locked
+    assert step.entries[0].body == {"how": "badge", "badge": badge_hash("04:A2:19")[:8]}
+    refused = scan(locked, "04:FF:00", None, MOMENT, site)
+    assert refused.desk.locked and refused.desk.wrong_pin and refused.entries[0].kind == "pin_refused"
+    typed = scan(locked, "4711", None, MOMENT, SITE)
+    assert not typed.desk.locked and typed.entries[0].body == {"how": "unlock"}
+    assert scan(locked, "", None, MOMENT, ScreenSettings()).desk.locked, "no PIN is not an empty PIN"
+    assert press(locked, "unlock", study=None, site=site).desk.sheet is Sheet.PIN
+
+
+@pytest.mark.requirement("R81")
+@pytest.mark.parametrize("action", ["open:menu", "open:about", "open:hand_over", "full", "heat_map", "opinion:agree"])
+def test_a_locked_screen_opens_nothing_that_shows_a_case(action: str) -> None:
+    old = replace(CASE, last_image_s=NOW_S - CASE_ACTIVE_S)
+    locked = Desk(locked=True, role="nurse")
+    step = press(locked, action, study=old)
+    assert step.entries == () and step.desk == replace(locked, touched_s=NOW_S)
+    assert press(locked, "theme", study=old).desk.theme == "day"
+
+
+@pytest.mark.requirement("R69")
+def test_the_light_changes_the_theme_late_and_not_back_and_forth() -> None:
+    def feel(desk: Desk, lux: float | None, after_s: float) -> Desk:
+        return tick(desk, CASE, replace(later(after_s), lux=lux), SITE).desk
+
+    assert feel(Desk(), None, 0).shown_theme == "night", "no sensor"
+    day = feel(Desk(), 400.0, 0)
+    assert day.shown_theme == "day"
+    dusk = feel(day, 50.0, 60)
+    assert dusk.shown_theme == "day", "between the limits nothing changes"
+    dark = feel(dusk, 5.0, 61)
+    assert dark.shown_theme == "day" and feel(dark, 400.0, 62).ambient_since_s is None, "a tunnel"
+    assert feel(dark, 5.0, 61 + AMBIENT_DWELL_S).shown_theme == "night"
+
+
+@pytest.mark.requirement("R69")
+def test_one_tap_overrides_the_light_and_the_way_round_leads_back_to_it() -> None:
+    lit = Desk(ambient="day")
+    themes = []
+    desk = lit
+    for _ in range(3):
+        desk = press(desk, "theme").desk
+        themes.append((desk.theme, desk.shown_theme))
+    assert themes == [("night", "night"), ("auto", "day"), ("night", "night")]
+    assert [press(Desk(), *["theme"] * n).desk.theme for n in (1, 2, 3)] == ["day", "night", "day"], "no sensor"
+
+
+@pytest.mark.requirement("R73")
+def test_mute_ends_by_itself_after_two_minutes() -> None:
+    muted = press(Desk(), "mute")
+    assert MUTE_S <= 120 and muted.desk.muted_until_s == NOW_S + MUTE_S and muted.entries[0].kind == "sound"
+    assert tick(muted.desk, CASE, later(MUTE_S - 1), SITE).desk.muted_until_s is not None
+    assert tick(muted.desk, CASE, later(MUTE_S), SITE).desk.muted_until_s is None
+    assert press(muted.desk, "mute").desk.muted_until_s is None
+
+
+def test_nothing_that_was_open_for_one_patient_is_open_for_the_next() -> None:
+    open_things = press(NURSE, "heat_map", "full", "open:lkw", "lkw:-60").desk
+    assert for_the_next(open_things) == replace(NURSE, touched_s=NOW_S)

@@ -194,7 +194,7 @@ def test_corner_texts_follow_viewer_habit() -> None:
     frame = FrameRow("1.2.3.7", "1.2", "1.2.3", 35.0, 0.5, 0.5, 512, 512, "frames/x.npy", "")
     view = show(snapshot(replace(finished(Verdict.HEMORRHAGE), patient=PATIENT), frames=(frame,))).view
     assert view.top_left == ("MUSTERMANN, ERIKA", "4711-88")
-    assert view.top_right == ("14:02", "ACME Mobile")
+    assert view.top_right == ("2026-03-14 14:02", "ACME Mobile")
     assert view.bottom_left == ("z 35.0 mm · 5 mm", "8 / 10")
     assert view.bottom_right == ("W 80 L 40", "×1.0")
     assert view.burnt_in == "not a diagnostic display"
@@ -224,14 +224,15 @@ def test_the_footer_says_which_process_is_off() -> None:
     assert [(item.text, item.good) for item in show(snapshot(heartbeats=beats)).status] == [
         ("CT ok", True),
         ("AI 1.4.2", True),
+        ("LINK ok", True),
     ]
     disk = {**beats, "receive": heart("receive", free_bytes=29 << 30, total_bytes=100 << 30)}
     assert show(snapshot(heartbeats=disk)).status[1].text == "DISK 71\u00a0%"
     low = {**beats, "receive": heart("receive", low_disk=True)}
     assert show(snapshot(heartbeats=low)).status[1].text == "DISK LOW"
-    assert [item.text for item in show(snapshot(heartbeats={})).status] == ["CT OFF", "AI OFF"]
+    assert [item.text for item in show(snapshot(heartbeats={})).status] == ["CT OFF", "AI OFF", "SENDING STOPPED"]
     starting = snapshot(heartbeats={}, started_s=MOMENT.monotonic_s)
-    assert [item.text for item in show(starting).status] == ["...", "..."]
+    assert [item.text for item in show(starting).status] == ["...", "...", "..."]
 
 
 def test_a_previous_case_is_marked_and_the_list_says_which_is_current() -> None:

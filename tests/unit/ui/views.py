@@ -24,6 +24,7 @@ def alive() -> dict[str, HeartbeatRow]:
     return {
         "receive": heart("receive", aet="MSU1", host="10.0.0.5", port=11112),
         "work": heart("work", version="1.4.2", synthetic=False),
+        "deliver": heart("deliver", link="up"),
     }
 
 

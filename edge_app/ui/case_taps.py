@@ -1,0 +1,99 @@
+"""What the crew enters about a case: who it is, last known well, opinions, notifying, handing over. No Qt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from edge_app.ui.desk import SOURCES, Sheet, Step, Tap
+
+__all__ = [
+    "confirm",
+    "impression",
+    "lkw",
+    "new_case",
+    "notify",
+    "opinion",
+    "save",
+    "scan_wristband",
+    "second_reading",
+]
+
+
+def confirm(t: Tap) -> Step:
+    """Keep that this is the patient, and whom that was."""
+    return _confirmed(t, "crew")
+
+
+def scan_wristband(t: Tap) -> Step:
+    """Compare what a reader read from the wristband with the scanner's patient (R59)."""
+    patient = t.study.patient if t.study else {}
+    if t.value and t.value in (str(patient.get("id") or ""), str(patient.get("accession") or "")):
+        return _confirmed(t, "wristband")
+    return Step(replace(t.desk, scanned=t.value), (t.keep("identity_differs", scanned=t.value),))
+
+
+def _confirmed(t: Tap, how: str) -> Step:
+    patient = t.study.patient if t.study else {}
+    who = {key: patient.get(key) for key in ("name", "id", "birth_date")}
+    return Step(replace(t.desk, sheet=Sheet.NONE, scanned=""), (t.keep("identity", **who, how=how),))
+
+
+def lkw(t: Tap) -> Step:
+    """Enter last known well: steps, read-back with who said so, and after a result a second confirmation (R55)."""
+    verb, _, source = t.value.partition(":")
+    if verb == "read_back":
+        return Step(replace(t.desk, sheet=Sheet.LKW_READ_BACK))
+    if verb == "unknown":
+        return Step(replace(t.desk, draft=None, sheet=Sheet.LKW_READ_BACK))
+    if verb == "keep":
+        source = source if source in SOURCES else ""
+        old = t.study.crew.get("lkw") if t.study else None
+        if old is not None and t.study and t.study.result and t.desk.sheet is not Sheet.LKW_AFTER_RESULT:
+            return Step(replace(t.desk, sheet=Sheet.LKW_AFTER_RESULT, source=source))
+        at = t.desk.draft.isoformat() if t.desk.draft else None
+        entry = t.keep(
+            "lkw",
+            at=at,
+            unknown=at is None,
+            source=source or t.desk.source,
+            old=old.body.get("at") if old else None,
+            changed=old is not None,
+        )
+        return Step(replace(t.desk, sheet=Sheet.NONE, source=""), (entry,))
+    start = t.desk.draft or t.now.local.replace(second=0, microsecond=0)
+    # Nobody was last well in the future.
+    return Step(replace(t.desk, draft=min(start + timedelta(minutes=int(verb)), t.now.local)))
+
+
+def opinion(t: Tap) -> Step:
+    """Keep whether the crew agrees with the AI (R36)."""
+    return Step(t.desk, (t.keep("opinion", opinion=t.value),))
+
+
+def impression(t: Tap) -> Step:
+    """Keep what the crew saw before the AI's result was shown (R35)."""
+    return Step(t.desk, (t.keep("impression", impression=t.value),))
+
+
+def second_reading(t: Tap) -> Step:
+    """Keep what the neurologist at the other end sees (R79); `by` is who entered it."""
+    entry = t.keep("second_reading", reading=t.value, reader="neurologist")
+    return Step(replace(t.desk, sheet=Sheet.NONE), (entry,))
+
+
+def notify(t: Tap) -> Step:
+    """Ask for the centre's attention, or note that it has answered by telephone."""
+    if t.value == "send":
+        return Step(t.desk, (t.keep("notify", recipient=t.site.centre),))
+    return Step(replace(t.desk, sheet=Sheet.NONE), (t.keep("acknowledged"),))
+
+
+def save(t: Tap) -> Step:
+    """Save the hand-over card."""
+    return Step(t.desk, (t.keep("hand_over"),), save_card=True)
+
+
+def new_case(t: Tap) -> Step:
+    """End the case: the screen waits for the next one."""
+    return Step(replace(t.desk, sheet=Sheet.NONE, full=False), (t.keep("closed"),))

@@ -1,0 +1,88 @@
+"""Cues played by the system's own player (PipeWire, PulseAudio or ALSA), so that no sound library is needed. No Qt.
+
+Where there is no player, or none that works, the screen is silent, and nothing else changes.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from edge_app.core.logs import get_logger
+from edge_app.ui.cues import Cue, cue_wav
+
+__all__ = ["PLAYERS", "Player"]
+
+PLAYERS: tuple[tuple[str, ...], ...] = (("pw-play",), ("paplay",), ("aplay", "-q"))
+"""Commands that play a WAV file, best first."""
+
+_STOP_S = 0.5
+
+_log = get_logger(__name__)
+
+
+class Player:
+    """Plays one cue at a time without ever waiting; `commands` are tried until one works."""
+
+    def __init__(self, volume_percent: int, commands: Sequence[Sequence[str]] = PLAYERS) -> None:
+        self._commands = [tuple(command) for command in commands if shutil.which(command[0])]
+        self._folder = TemporaryDirectory(prefix="msu-cues-")
+        self._playing: tuple[Cue, subprocess.Popen[bytes]] | None = None
+        for cue in Cue if self._commands else ():
+            self._path(cue).write_bytes(cue_wav(cue, volume_percent))
+
+    @property
+    def can_play(self) -> bool:
+        """Return whether there is a player left that may work."""
+        return bool(self._commands)
+
+    @property
+    def busy(self) -> bool:
+        """Return whether a cue is being played."""
+        return self._playing is not None
+
+    def play(self, cue: Cue) -> None:
+        """Play a cue, unless there is nothing to play it with or another one is still to be heard."""
+        self.poll()
+        if not self._commands or self._playing is not None:
+            return
+        command = [*self._commands[0], str(self._path(cue))]
+        nothing = subprocess.DEVNULL
+        try:
+            process = subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing)
+        except OSError:
+            self._give_up_on_the_first(cue, -1)
+        else:
+            self._playing = (cue, process)
+
+    def poll(self) -> None:
+        """See whether the cue has ended; one that could not be played goes to the next player."""
+        if self._playing is None:
+            return
+        cue, process = self._playing
+        code = process.poll()
+        if code is None:
+            return
+        self._playing = None
+        if code != 0:
+            self._give_up_on_the_first(cue, code)
+
+    def stop(self) -> None:
+        """End what is being played and remove the files."""
+        if self._playing is not None:
+            _, process = self._playing
+            self._playing = None
+            process.kill()
+            process.wait(_STOP_S)
+        self._folder.cleanup()
+
+    def _give_up_on_the_first(self, cue: Cue, code: int) -> None:
+        program = self._commands.pop(0)[0]
+        _log.info("%s plays nothing here (exit code %d)", program, code)
+        self.play(cue)
+
+    def _path(self, cue: Cue) -> Path:
+        return Path(self._folder.name) / f"{cue.value}.wav"
