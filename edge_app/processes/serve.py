@@ -17,7 +17,9 @@ from edge_app.core.clock import monotonic_s
 from edge_app.core.config import Settings
 from edge_app.core.errors import ConfigError, ProcessError
 from edge_app.core.logs import get_logger
-from edge_app.store.paths import write_atomically
+from edge_app.processes.frozen import is_frozen
+from edge_app.store.ledger import Ledger
+from edge_app.store.paths import StorePaths, write_atomically
 
 __all__ = ["PROCESSES", "Supervisor", "run"]
 
@@ -30,6 +32,9 @@ RESTART_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Pause before each restart; the last one repeats. A process that lived a minute starts again from the first."""
 
 HEALTHY_S = 60.0
+
+LOOK_S = 1.0
+"""How often the supervisor looks whether the screen is frozen."""
 
 _log = get_logger(__name__)
 
@@ -124,10 +129,25 @@ class Supervisor:
         ConfigError
             If a process refuses its settings: starting it again would change nothing.
         """
-        while not stop.wait(period_s):
-            now_s = monotonic_s()
-            for child in self._children:
-                self._check(child, now_s)
+        look_s = monotonic_s() + LOOK_S
+        with Ledger(StorePaths(self._settings.data), "serve") as ledger:
+            while not stop.wait(period_s):
+                now_s = monotonic_s()
+                for child in self._children:
+                    self._check(child, now_s)
+                if now_s >= look_s:
+                    look_s = now_s + LOOK_S
+                    self._wake_screen(ledger)
+
+    def _wake_screen(self, ledger: Ledger) -> None:
+        """Kill a frozen screen; it is started again like one that died, and comes back in the same state (R48)."""
+        screen = next(child for child in self._children if child.name == "screen")
+        process = screen.process
+        if process is None or process.poll() is not None:
+            return
+        if is_frozen(ledger, screen.name, process.pid, screen.started_s):
+            _log.event(602, "screen is frozen, killing it", process_name=screen.name)
+            process.kill()
 
     def stop(self) -> None:
         """Ask all processes to end and kill those that do not; returns when none is left."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edge_app.ui.desk import IMPRESSIONS, OPINIONS, Desk, Sheet
 from edge_app.ui.hand_over import is_outdated
 from edge_app.ui.screen_model import ActionButton
+from edge_app.ui.series_choice import can_choose
 from edge_app.ui.snapshot import StudyView
 from edge_app.ui.states import RESULT_STATES, TERMINAL_STATES, ScreenState
 from edge_app.ui.strings import text
@@ -34,6 +35,8 @@ def actions(state: ScreenState, study: StudyView | None, desk: Desk, *, previous
         held = entry.body.get("opinion") if entry and entry.body.get("revision") == study.result.revision else None
         agree, disagree, unsure = (button(f"opinion:{word}", word, lit=word == held) for word in OPINIONS)
         first = agree, disagree, unsure
+    elif state is ScreenState.NO_AI_RESULT and can_choose(study) and not previous:
+        first = button(f"open:{Sheet.SERIES.value}", "series"), _NOTHING, _NOTHING
     notify = hand_over = _NOTHING
     if previous:
         notify = button("current", "current")

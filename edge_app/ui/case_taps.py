@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from edge_app.store.choices import SERIES_CHOSEN
 from edge_app.ui.desk import SOURCES, Sheet, Step, Tap
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "save",
     "scan_wristband",
     "second_reading",
+    "series",
 ]
 
 
@@ -80,6 +82,14 @@ def second_reading(t: Tap) -> Step:
     """Keep what the neurologist at the other end sees (R79); `by` is who entered it."""
     entry = t.keep("second_reading", reading=t.value, reader="neurologist")
     return Step(replace(t.desk, sheet=Sheet.NONE), (entry,))
+
+
+def series(t: Tap) -> Step:
+    """Ask for another series to be analysed; the worker takes it from there (`edge_app.store.choices`)."""
+    options = t.study.result.series if t.study and t.study.result else ()
+    if not any(option.series_uid == t.value and option.choosable and not option.analysed for option in options):
+        return Step(replace(t.desk, sheet=Sheet.NONE))
+    return Step(replace(t.desk, sheet=Sheet.NONE), (t.keep(SERIES_CHOSEN, series_uid=t.value),))
 
 
 def notify(t: Tap) -> Step:

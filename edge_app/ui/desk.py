@@ -59,6 +59,7 @@ class Sheet(str, Enum):
     NOTIFY = "notify"
     HAND_OVER = "hand_over"
     SECOND_READING = "second_reading"
+    SERIES = "series"
     ROLE = "role"
     NEW_CASE = "new_case"
     PIN = "pin"

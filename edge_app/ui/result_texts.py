@@ -9,6 +9,7 @@ from typing import Any
 from edge_app.core.errors import ConfigError
 from edge_app.core.reasons import TEXTS as REASON_TEXTS
 from edge_app.core.types import Reason, StudyResult, Verdict
+from edge_app.store.choices import SERIES_CHOSEN
 from edge_app.triage.decision import ISCHAEMIA_TOO
 from edge_app.ui import formats
 from edge_app.ui.facts import Moment
@@ -126,7 +127,8 @@ def _estimate(snapshot: Snapshot, study: StudyView, language: str, now: Moment) 
 
 def _lead(state: ScreenState, study: StudyView | None, language: str, values: Mapping[str, object]) -> str:
     if state in _UNDER_WAY and study is not None and study.result_instance_id:
-        return text("lead.changed", language)
+        newer = study.last_instance_id > study.result_instance_id
+        return text("lead.changed" if newer or SERIES_CHOSEN not in study.crew else "lead.other_series", language)
     if state is ScreenState.RECEIVING:
         if values["expected"]:
             return text("lead.receiving_expected", language, **values)

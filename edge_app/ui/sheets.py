@@ -20,6 +20,7 @@ from edge_app.ui.hand_over import answer_words, card, is_outdated, lkw_words, ve
 from edge_app.ui.identity import display_name, order_lines
 from edge_app.ui.result_texts import evidence
 from edge_app.ui.screen_model import LineKind, SheetButton, SheetLine, SheetModel
+from edge_app.ui.series_choice import can_choose, series_buttons
 from edge_app.ui.snapshot import Snapshot, StudyView
 from edge_app.ui.states import ScreenState
 from edge_app.ui.strings import text
@@ -104,7 +105,7 @@ def _menu(c: _Case) -> _Sheet:
         ),
         (
             of_case("open:second_reading", "button.second_reading"),
-            None,
+            c.button("open:series", "button.series") if can_choose(c.study) else None,
             c.button("curtain", "button.curtain", active=c.desk.curtain),
             role,
             None,
@@ -231,6 +232,11 @@ def _hand_over(c: _Case) -> _Sheet:
     return tuple(lines), rows, whole.qr
 
 
+def _series(c: _Case) -> _Sheet:
+    rows = (*series_buttons(c.study, c.desk.language), (None, c.button("back", "button.back")))
+    return (_body(c.text("series.ask")),), rows, ""
+
+
 def _role(c: _Case) -> _Sheet:
     buttons = tuple(c.button(f"role:{role}", f"role.{role}", active=role == c.desk.role) for role in ROLES)
     rows: _Rows = (buttons[:3], (*buttons[3:], c.button("back", "button.back")))
@@ -285,6 +291,7 @@ _SHEETS: dict[Sheet, Callable[[_Case], _Sheet]] = {
     Sheet.NOTIFY: _notify,
     Sheet.HAND_OVER: _hand_over,
     Sheet.SECOND_READING: _second_reading,
+    Sheet.SERIES: _series,
     Sheet.ROLE: _role,
     Sheet.NEW_CASE: _new_case,
     Sheet.PIN: _pin,

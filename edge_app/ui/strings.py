@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from edge_app.core.reasons import TEXTS as REASON_TEXTS
 from edge_app.ui.crew_strings import CREW_STRINGS
+from edge_app.ui.series_strings import SERIES_STRINGS
 
 __all__ = ["BANNED", "LANGUAGES", "STRINGS", "reason_text", "text"]
 
@@ -24,6 +25,7 @@ BANNED: dict[str, tuple[str, ...]] = {
 
 STRINGS: dict[str, tuple[str, str]] = {
     **CREW_STRINGS,
+    **SERIES_STRINGS,
     # Persistent texts
     "disclaimer": (
         "AI triage aid - not a diagnosis. A clinician must read the images.",

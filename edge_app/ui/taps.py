@@ -163,13 +163,13 @@ _ANSWERS: dict[str, Callable[[Tap], Step]] = {
     "lock": lock_taps.lock, "unlock": lock_taps.unlock, "pin": lock_taps.pin,
     "confirm": case_taps.confirm, "wristband": case_taps.scan_wristband, "lkw": case_taps.lkw,
     "opinion": case_taps.opinion, "impression": case_taps.impression, "second_reading": case_taps.second_reading,
-    "notify": case_taps.notify, "save": case_taps.save, "new_case": case_taps.new_case,
+    "series": case_taps.series, "notify": case_taps.notify, "save": case_taps.save, "new_case": case_taps.new_case,
 }  # fmt: skip
 
 _OF_A_CASE = frozenset(
-    {"confirm", "wristband", "lkw", "opinion", "impression", "second_reading", "notify", "save", "new_case"}
+    {"confirm", "wristband", "lkw", "opinion", "impression", "second_reading", "series", "notify", "save", "new_case"}
 )
-_OF_A_ROLE = frozenset({"confirm", "wristband", "opinion", "impression", "second_reading", "notify"})
+_OF_A_ROLE = frozenset({"confirm", "wristband", "opinion", "impression", "second_reading", "series", "notify"})
 
 
 def _needs_role(name: str, value: str) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from edge_app.core.clock import monotonic_s
 from edge_app.core.reasons import FALLBACK_REMARK, reason
-from edge_app.core.types import ModelIdentity, Reason, SliceResult, StudyResult, StudyStatus, Verdict
+from edge_app.core.types import ModelIdentity, Reason, SeriesOption, SliceResult, StudyResult, StudyStatus, Verdict
 from edge_app.simulator.study import SyntheticStudy, make_study
 from edge_app.store.crew import note_crew
 from edge_app.store.ledger import FrameRow, Ledger
@@ -154,6 +154,7 @@ class Scene:
         synthetic: bool = True,
         development_key: bool = False,
         quality: tuple[str, ...] = (),
+        series: tuple[SeriesOption, ...] = (),
     ) -> Scene:
         """Write a result, and the saliency maps of its key slices."""
         self.note(status, analysed=self.sent)
@@ -199,6 +200,7 @@ class Scene:
             timings_ms={"last_slice_to_result": 1234.0},
             key_slices=tuple(self.sop_uid(key) for key in keys),
             quality=quality,
+            series=series,
         )
         self._leave_saliency(keys)
         self.ledger.add_result(result, last_instance_id=self.ledger.instances(study_uid=self.study_uid)[-1].id)
@@ -345,6 +347,27 @@ def _order(ledger: Ledger) -> None:
     put_match(ledger, scene.study_uid, OrderMatch(order, "accession", ("patient_birth_date",)))
 
 
+def _other_series(verdict: Verdict | None, *reasons: Reason) -> Callable[[Ledger], None]:
+    """Leave a case of which the scanner made three series."""
+
+    def build(ledger: Ledger) -> None:
+        scene = Scene(ledger).receive()
+        options = tuple(
+            SeriesOption(f"{scene.series_uid}{n}", 3 + n, "", kernel, images, spacing, spacing, n == 0, n < 2, why)
+            for n, (kernel, images, spacing, why) in enumerate(
+                (
+                    ("H30s", 30, 5.0, "nearest"),
+                    ("H31s", 120, 1.25, "spacing_outside"),
+                    ("H70h", 30, 5.0, "sharp_kernel"),
+                )
+            )
+        )
+        status = StudyStatus.RESULT if verdict else StudyStatus.NO_RESULT
+        scene.conclude(verdict, reasons, status=status, series=options)
+
+    return build
+
+
 def _read_by_neurologist(label: str, verdict: Verdict, reading: str) -> Callable[[Ledger], None]:
     def build(ledger: Ledger) -> None:
         scene = Scene(ledger, label).receive().conclude(verdict)
@@ -482,6 +505,8 @@ SHEETS: dict[str, Setup] = {
         _crew("hemorrhage", Verdict.HEMORRHAGE),
         taps=(*_DOCTOR, "open:lkw", "lkw:-10", "lkw:read_back", "lkw:keep:witness"),
     ),
+    "series": Setup(_other_series(Verdict.HEMORRHAGE), taps=("open:series",)),
+    "no_ai_result_series": Setup(_other_series(None, reason("Q-03"))),
     "second_reading": Setup(_HAEMORRHAGE, taps=("open:second_reading",)),
     "notify": Setup(_HAEMORRHAGE, taps=(*_DOCTOR, "open:notify")),
     "notified": Setup(_crew("hemorrhage", Verdict.HEMORRHAGE), taps=("open:notify",)),

@@ -159,7 +159,7 @@ def test_language_and_zoom_change_by_one_tap(tmp_path: Path, qapp: object) -> No
         tap(screen.window.action_button("language"))
         assert screen.model.result.headline == ("BLUTUNGS-", "VERDACHT")
         tap(screen.window.action_button("zoom"))
-        assert screen.model.view.bottom_right[1] == "×1.5"
+        assert screen.model.view.bottom_right[1] == "×1,5"
 
 
 def test_a_worker_that_dies_while_images_come_is_said_within_three_seconds(tmp_path: Path, qapp: object) -> None:
