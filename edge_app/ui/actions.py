@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_app.ui.desk import IMPRESSIONS, OPINIONS, Desk, Sheet
-from edge_app.ui.hand_over import is_outdated
+from edge_app.ui.notice_texts import is_outdated
 from edge_app.ui.screen_model import ActionButton
 from edge_app.ui.series_choice import can_choose
 from edge_app.ui.snapshot import StudyView

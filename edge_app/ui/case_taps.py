@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from edge_app.store.choices import SERIES_CHOSEN
-from edge_app.ui.desk import SOURCES, Sheet, Step, Tap
+from edge_app.ui.desk import SOURCES, Entry, Sheet, Step, Tap
 
 __all__ = [
     "confirm",
@@ -79,8 +79,11 @@ def impression(t: Tap) -> Step:
 
 
 def second_reading(t: Tap) -> Step:
-    """Keep what the neurologist at the other end sees (R79); `by` is who entered it."""
-    entry = t.keep("second_reading", reading=t.value, reader="neurologist")
+    """Keep what the neurologist at the other end sees (R79), as `edge_app.store.statements` knows it."""
+    uid = t.study.study_uid if t.study else ""
+    revision = t.study.result.revision if t.study and t.study.result else 0
+    body = {"reading": t.value, "by": "neurologist", "name": "", "revision": revision, "source": "screen"}
+    entry = Entry(uid, "second_reading", {**body, "entered_by": t.desk.role})
     return Step(replace(t.desk, sheet=Sheet.NONE), (entry,))
 
 

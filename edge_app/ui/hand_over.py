@@ -10,6 +10,7 @@ from edge_app.store.crew import CrewEntry
 from edge_app.ui import formats
 from edge_app.ui.facts import Moment
 from edge_app.ui.identity import case_tag, display_name
+from edge_app.ui.notice_texts import notice_words
 from edge_app.ui.result_texts import about_ischaemia
 from edge_app.ui.rules import state_of
 from edge_app.ui.second_reading import second_words
@@ -22,10 +23,8 @@ from edge_app.ui.view_texts import study_time
 __all__ = [
     "QR_BYTES",
     "Card",
-    "answer_words",
     "card",
     "delivery_words",
-    "is_outdated",
     "lkw_words",
     "verdict_words",
 ]
@@ -189,27 +188,7 @@ def _reviewed(study: StudyView, language: str, now: Moment) -> str:
 
 
 def _notified(study: StudyView, language: str, now: Moment) -> str:
-    sent = study.crew.get("notify")
-    parts = [text("notify.sent", language, at=_at(sent, now))] if sent else [text("card.not_notified", language)]
-    return " · ".join(part for part in (*parts, answer_words(study, language, now)) if part)
-
-
-def is_outdated(study: StudyView) -> bool:
-    """Return whether the centre was notified of an earlier revision of the result (R78)."""
-    sent = study.crew.get("notify")
-    revision = study.result.revision if study.result else 0
-    return sent is not None and bool(revision) and int(sent.body.get("revision", revision)) < revision
-
-
-def answer_words(study: StudyView, language: str, now: Moment) -> str:
-    """Return who at the centre has answered and when: over the network, or to the crew; "" for nobody yet."""
-    if study.acknowledged is not None and study.result and study.acknowledged[0] == study.result.revision:
-        _, who, at_utc = study.acknowledged
-        return f"{text('notify.answered', language, at=local_time(at_utc, now))} {formats.clean(who, 24)}"
-    sent, answered = study.crew.get("notify"), study.crew.get("acknowledged")
-    if sent is not None and not is_outdated(study) and answered is not None and answered.id > sent.id:
-        return text("notify.answered", language, at=_at(answered, now))
-    return ""
+    return notice_words(study, language, now) or text("card.not_notified", language)
 
 
 def _qr(study: StudyView, state: ScreenState, now: Moment) -> str:

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
-from edge_app.core.clock import utc_now
 from edge_app.core.config import ScreenSettings
 from edge_app.ui import formats
 from edge_app.ui.about import about_lines
 from edge_app.ui.desk import IMPRESSIONS, ROLES, SOURCES, Desk, Sheet, is_active
 from edge_app.ui.facts import Moment
-from edge_app.ui.hand_over import answer_words, card, is_outdated, lkw_words, verdict_words
+from edge_app.ui.hand_over import card, lkw_words, verdict_words
 from edge_app.ui.identity import display_name, order_lines
+from edge_app.ui.notice_texts import is_outdated, must_call, notice_words
 from edge_app.ui.result_texts import evidence
 from edge_app.ui.screen_model import LineKind, SheetButton, SheetLine, SheetModel
 from edge_app.ui.series_choice import can_choose, series_buttons
@@ -26,10 +25,7 @@ from edge_app.ui.states import ScreenState
 from edge_app.ui.strings import text
 from edge_app.ui.timers import lkw_of, local_time
 
-__all__ = ["NO_ANSWER_S", "sheet_model"]
-
-NO_ANSWER_S = 120.0
-"""Without an acknowledgment for so long, the crew is told to call (R77)."""
+__all__ = ["sheet_model"]
 
 _Rows = tuple[tuple[SheetButton | None, ...], ...]
 
@@ -199,15 +195,17 @@ def _notify(c: _Case) -> _Sheet:
     recipient = c.site.centre or c.text("centre")
     lines = [_large(c.text("notify.to", recipient=recipient))]
     lines += [SheetLine(LineKind.PAIR, words, label) for label, words in whole.lines[:4]]
-    sent, answer = c.study.crew.get("notify"), answer_words(c.study, c.desk.language, c.now)
-    if is_outdated(c.study):
+    again = is_outdated(c.study)
+    if again:
         lines.append(_alert(c.text("notify.revised")))
-    if sent is None or is_outdated(c.study):
+    if again or "notify" not in c.study.crew:
         rows: _Rows = ((c.button("notify:send", "button.send", primary=True), None, c.button("back", "button.back")),)
         return tuple(lines), rows, ""
-    words = c.text("notify.sent", at=local_time(sent.at_utc, c.now))
-    waiting = c.text("notify.call" if _age_s(sent.at_utc) > NO_ANSWER_S else "notify.waiting")
-    lines.append(_large(f"{words} · {answer or waiting}"))
+    deliver = c.snapshot.heartbeats.get("deliver")
+    off = deliver is not None and deliver.detail.get("link") == "off"
+    lines.append(_large(notice_words(c.study, c.desk.language, c.now)))
+    if call := must_call(c.study, c.desk.language, c.now, off=off):
+        lines.append(_alert(call))
     rows = (
         (
             c.button("notify:answered", "button.acknowledged", primary=True),
@@ -216,10 +214,6 @@ def _notify(c: _Case) -> _Sheet:
         ),
     )
     return tuple(lines), rows, ""
-
-
-def _age_s(at_utc: str) -> float:
-    return (utc_now() - datetime.fromisoformat(at_utc.replace("Z", "+00:00"))).total_seconds()
 
 
 def _hand_over(c: _Case) -> _Sheet:

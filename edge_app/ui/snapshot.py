@@ -11,6 +11,7 @@ from edge_app.core.clock import boot_id, monotonic_s, utc_now
 from edge_app.core.types import StudyResult, StudyStatus
 from edge_app.store.crew import CrewEntry, crew_entries
 from edge_app.store.ledger import FrameRow, HeartbeatRow, Ledger
+from edge_app.store.notices import NoticeState, latest_notices
 from edge_app.store.orders import OrderMatch, match_of
 from edge_app.store.overview import (
     NOTHING_QUEUED,
@@ -63,6 +64,8 @@ class StudyView:
     """(revision, who, when in UTC) of the centre's last acknowledgement that came over the network."""
     order: OrderMatch | None = None
     """The hospital's order that the study belongs to, and how far they agree."""
+    notice: NoticeState | None = None
+    """How far the crew's last call to the centre is."""
     ended: bool = False
     """The crew closed the case, or it is so old that nobody can still lie in the vehicle."""
     association: str = ""
@@ -132,6 +135,7 @@ class SnapshotSource:
         """Return the store as it is now; frames are those of `shown_uid`, or of the newest study when None."""
         self._take_arrivals()
         self._take_entries()
+        notices = latest_notices(self._ledger)
         deliveries, answers = delivery_counts(self._ledger), acknowledgements(self._ledger)
         heartbeats = self._ledger.heartbeats()
         rows = {row.study_uid: row for row in self._ledger.studies()}
@@ -156,6 +160,7 @@ class SnapshotSource:
                 seen=frozenset(self._seen.get(uid, ())),
                 delivery=deliveries.get(uid, NOTHING_QUEUED),
                 acknowledged=answers.get(uid),
+                notice=notices.get(uid),
                 order=match_of(self._ledger, uid) if uid in (order[0], shown_uid) else None,
                 ended="closed" in self._crew.get(uid, {}) or _is_old(seen),
             )

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from edge_app.core.config import ScreenSettings
-from edge_app.core.types import Verdict
+from edge_app.core.types import SeriesOption, Verdict
 from edge_app.ui.desk import CASE_ACTIVE_S, Desk, Sheet, Step, desk_from
 from edge_app.ui.facts import Moment
 from edge_app.ui.lock_taps import badge_hash
@@ -111,7 +111,8 @@ def test_a_wristband_confirms_its_own_patient_and_nobody_else() -> None:
 def test_the_neurologists_reading_is_kept_with_who_entered_it() -> None:
     step = press(NURSE, "open:second_reading", "second_reading:seen")
     assert step.desk.sheet is Sheet.NONE
-    assert step.entries[0].body == {"reading": "seen", "reader": "neurologist", "by": "nurse", "revision": 1}
+    body = {"reading": "seen", "by": "neurologist", "name": "", "revision": 1, "source": "screen"}
+    assert step.entries[0].body == {**body, "entered_by": "nurse"}
 
 
 @pytest.mark.requirement("R77")
@@ -239,3 +240,13 @@ def test_mute_ends_by_itself_after_two_minutes() -> None:
 def test_nothing_that_was_open_for_one_patient_is_open_for_the_next() -> None:
     open_things = press(NURSE, "heat_map", "full", "open:lkw", "lkw:-60").desk
     assert for_the_next(open_things) == replace(NURSE, touched_s=NOW_S)
+
+
+@pytest.mark.requirement("R18")
+def test_only_a_series_that_may_be_chosen_is_chosen() -> None:
+    options = tuple(SeriesOption(f"1.2.{n}", n, "", "", 30, 5.0, 5.0, n == 3, n < 5, "nearest") for n in (3, 4, 5))
+    case = finished(Verdict.HEMORRHAGE, series=options)
+    (kept,) = press(NURSE, "open:series", "series:1.2.4", study=case).entries
+    assert (kept.kind, kept.body["series_uid"], kept.body["by"]) == ("series_chosen", "1.2.4", "nurse")
+    for refused in ("series:1.2.3", "series:1.2.5", "series:9.9"):
+        assert press(NURSE, refused, study=case).entries == ()
