@@ -12,7 +12,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QElapsedTimer, QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 
-__all__ = ["LineReader"]
+__all__ = ["BURST_MS", "LineReader"]
 
 BURST_MS = 35
 """No finger types this fast."""

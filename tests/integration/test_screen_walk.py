@@ -27,6 +27,6 @@ def test_a_whole_case_from_arrival_to_hand_over_and_the_next_patient(tmp_path: P
     pictures = sorted(path.stem for path in (tmp_path / "out").glob("*.png"))
     assert [name[3:] for name in pictures] == [
         "ready", "receiving", "result", "confirm", "read-back", "heat-map", "about", "notify", "hand-over",
-        "worker-killed", "next-result", "cases",
+        "worker-killed", "next-result", "cases", "deliverer-and-receiver-killed",
     ]  # fmt: skip
     assert done.stdout.splitlines()[-1] == "reviewed identity lkw opinion notify hand_over"

@@ -49,7 +49,8 @@ def test_every_entry_is_kept_and_audited_and_a_killed_screen_comes_back_the_same
     with open_scene("haemorrhage", tmp_path) as screen:
         for action in (
             "opinion:agree", "role:doctor", "open:confirm", "confirm", "open:lkw", "lkw:-60", "lkw:read_back",
-            "lkw:keep:witness", "open:notify", "notify:send", "back", "open:menu", "curtain", "open:menu", "theme", "back",
+            "lkw:keep:witness", "open:notify", "notify:send", "back", "open:menu", "curtain", "open:menu", "theme",
+            "back",
         ):  # fmt: skip
             tap(screen, action)
         screen.until(lambda: screen.model.window is not None, "the time window")

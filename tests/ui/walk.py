@@ -94,7 +94,7 @@ class Walk:
     def run(self, scratch: Path) -> None:
         """Walk the whole way."""
         receive = self.start("receive", "--port", "0")
-        work = self.start("work")
+        work, deliver = self.start("work"), self.start("deliver")
         assert receive.stdout is not None
         aet, _, address = receive.stdout.readline().split()[1].partition("@")
         host, _, port = address.rpartition(":")
@@ -156,6 +156,17 @@ class Walk:
         self.picture("next-result")
         self.tap("cases")
         self.picture("cases")
+        self.tap("cases")
+        for process, name, words in (
+            (deliver, "deliverer", "SENDING STOPPED"),
+            (receive, "receiver", "RECEIVER STOPPED"),
+        ):
+            process.kill()
+            process.wait()
+            killed_s = time.monotonic()
+            self.until(lambda words=words: self.model and any(words in alert for alert in self.model.alerts), words)
+            sys.stdout.write(f"{words} shown {time.monotonic() - killed_s:.1f} s after the {name} was killed\n")
+        self.picture("deliverer-and-receiver-killed")
 
     def end(self) -> None:
         """End screen and processes."""
