@@ -33,6 +33,7 @@ WORKSHOP_COMMANDS = {
     ),
     "data": ("training.cli:data", "data sets: index, split, check, preprocess, synth (workshop)"),
     "train": ("training.cli:train", "networks: image, features, patient, import, evaluate, search (workshop)"),
+    "export": ("export.export_cli:export", "weights to ONNX, compared with torch; golden sets (workshop)"),
     "engine": ("export.cli:engine", "TensorRT engines: build, verify, bench, list, matrix"),
     "deploy": ("edge_app.deploy.cli:deploy", "what is carried to a vehicle: wheelhouse, constraints, sbom (workshop)"),
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from datetime import datetime
@@ -32,8 +31,9 @@ from edge_app.inference.signature import SIGNATURE_FILE
 from edge_app.preprocessing import get_profile, profile_hash
 from export.model_card import model_card
 from export.signing import sign
+from training.commit import producer_commit
 
-__all__ = ["describe_bundle", "make_bundle", "producer_commit"]
+__all__ = ["describe_bundle", "make_bundle"]
 
 
 def describe_bundle(
@@ -124,18 +124,3 @@ def make_bundle(
     finally:
         shutil.rmtree(beside)
     return whole
-
-
-def producer_commit() -> str:
-    """Return the commit of the code that makes the bundle, marked "+changes" where the checkout differs from it."""
-    try:
-        commit = _git("rev-parse", "HEAD")
-        changes = _git("status", "--porcelain", "--untracked-files=no", "--", "edge_app", "training", "export")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return f"{commit}+changes" if changes else commit
-
-
-def _git(*arguments: str) -> str:
-    here = Path(__file__).resolve().parent
-    return subprocess.run(["git", *arguments], cwd=here, capture_output=True, check=True, text=True).stdout.strip()

@@ -24,9 +24,10 @@ from edge_app.inference.onnx_backend import OnnxBackend
 from edge_app.inference.passport import CALIBRATION_FILE, GOLDEN_ANSWERS_FILE, GOLDEN_FILE, onnx_file
 from edge_app.inference.predict import ImagePredictor, PatientPredictor
 from edge_app.preprocessing import get_profile, profile_hash
-from export.bundle import make_bundle, producer_commit
+from export.bundle import make_bundle
 from export.gate import GoldenScores, judge, score_patients, score_slices
 from export.golden import GoldenSet, read_golden
+from training.commit import producer_commit
 
 __all__ = ["Parts", "assemble", "golden_answers", "read_parts"]
 

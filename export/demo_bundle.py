@@ -21,14 +21,16 @@ from tqdm import tqdm
 
 from edge_app.core.clock import monotonic_s, utc_now
 from edge_app.core.errors import MsuError
-from edge_app.inference.manifest import Calibration, ImageModel, Manifest, PatientModel
+from edge_app.inference.manifest import IMAGE_FILE, PATIENT_FILE, Calibration, ImageModel, Manifest, PatientModel
 from edge_app.inference.predict import ImagePredictor, PatientPredictor
 from edge_app.inference.select import open_network
 from edge_app.inference.signature import DEVELOPMENT_KEY
 from edge_app.preprocessing import get_profile
 from export.bundle import describe_bundle, make_bundle
+from export.facts import network_facts
 from export.onnx_export import ExportCheck, export_image_model, export_patient_model
 from training import calibrate, image_model, patient_model
+from training.commit import producer_commit
 from training.evaluate import Thresholds, evaluate_studies
 from training.features import extract_features
 from training.novelty import choose_distance_threshold
@@ -72,8 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"studies made after {monotonic_s() - started_s:.0f} s")
         networks = train_networks(train, validation, options.image_epochs)
         console.print(f"networks trained after {monotonic_s() - started_s:.0f} s")
-        image = export_image_model(networks.image, _sample(validation))
-        patient = export_patient_model(networks.patient, networks.image.features + 3)
+        facts = network_facts(PROFILE, commit=producer_commit(), synthetic=True)
+        image = export_image_model(networks.image, _sample(validation), options.work / IMAGE_FILE, facts)
+        patient = export_patient_model(
+            networks.patient, networks.image.features + 3, options.work / PATIENT_FILE, facts
+        )
         console.print(f"torch and ONNX differ by {image.max_difference:.1e} and {patient.max_difference:.1e} at most")
         draft = _describe(networks, train, validation)
         test = make_split("test", options.studies[2], options.work, processes=options.processes)
@@ -83,8 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         manifest = make_bundle(
             options.out,
             draft.model_copy(update={"evaluation": evaluation}),
-            image.content,
-            patient.content,
+            image.path.read_bytes(),
+            patient.path.read_bytes(),
             key=DEVELOPMENT_KEY,
         )
     except MsuError as error:
@@ -142,7 +147,10 @@ def vehicle_scores(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return probabilities (studies, 3) and distances (studies,) as the vehicle computes them, slice by slice."""
     probabilities, distances = [], []
-    with open_network(image.content) as image_network, open_network(patient.content) as patient_network:
+    with (
+        open_network(image.path.read_bytes()) as image_network,
+        open_network(patient.path.read_bytes()) as patient_network,
+    ):
         slices, studies = ImagePredictor(image_network, manifest), PatientPredictor(patient_network, manifest)
         for number, record in enumerate(tqdm(data.records, desc="test studies, through ONNX")):
             members = np.flatnonzero(data.study_of_slice == number)

@@ -14,6 +14,7 @@ from typing import Any
 
 from edge_app.core.errors import TrainingError
 from edge_app.preprocessing import Profile, get_profile
+from training.commit import producer_commit
 from training.data.atomic import replacing
 from training.data.preprocess import DESCRIPTION
 from training.families import Classifier
@@ -65,7 +66,8 @@ def save_image_network(folder: Path, model: Classifier, description: dict[str, A
     """Write the network's weights under torchvision's names, then its description, which makes them count."""
     write_tensors(folder / "image.pt", {name: value.detach().cpu() for name, value in model.net.state_dict().items()})
     known = {"architecture": model.architecture, "labels": model.labels, "normalise": model.normalise}
-    write_description(folder / "image.json", {**known, "features": model.features, **description})
+    known |= {"features": model.features, "commit": producer_commit()}
+    write_description(folder / "image.json", {**known, **description})
 
 
 def load_image_network(folder: Path) -> tuple[Classifier, dict[str, Any]]:

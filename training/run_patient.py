@@ -13,6 +13,7 @@ from torch import nn
 from tqdm import tqdm
 
 from edge_app.core.errors import ConfigError, TrainingError
+from training.commit import producer_commit
 from training.experiment import read_description, write_description
 from training.features import FeatureSet, pad
 from training.novelty import choose_distance_threshold
@@ -182,7 +183,7 @@ def train_published(
 def save_patient(folder: Path, model: nn.Module, description: dict[str, Any]) -> None:
     """Write the weights, then their description, which makes them count."""
     write_tensors(folder / "patient.pt", dict(model.state_dict()))
-    write_description(folder / "patient.json", description)
+    write_description(folder / "patient.json", {"commit": producer_commit(), **description})
 
 
 def load_patient(folder: Path) -> tuple[nn.Module, dict[str, Any]]:

@@ -6,6 +6,7 @@ Opening asks once more whether the splits leak, over exactly the rows that train
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,23 @@ class PreparedSet:
     def inputs(self, slices: NDArray[np.int64]) -> NDArray[Any]:
         """Return (n, 3, 224, 224) for slice numbers (n,): uint8 0–255, or float16 in [0, 1], as they were stored."""
         return np.stack([self.shards[shard][0][row] for shard, row in self.place[slices]])
+
+    def subset_of_studies(self, studies: Sequence[int]) -> PreparedSet:
+        """Return the studies with these numbers, in this order."""
+        numbers = list(studies)
+        rows = [np.flatnonzero(self.study_of_slice == number) for number in numbers]
+        kept = np.concatenate(rows) if rows else np.zeros(0, np.int64)
+        return PreparedSet(
+            studies=tuple(self.studies[number] for number in numbers),
+            study_of_slice=np.repeat(np.arange(len(numbers)), [len(row) for row in rows]),
+            labels=self.labels[kept],
+            lesion_area_mm2=self.lesion_area_mm2[kept],
+            mask_known=self.mask_known[kept],
+            position_mm=self.position_mm[kept],
+            seen=self.seen[kept],
+            shards=self.shards,
+            place=self.place[kept],
+        )
 
     def masks(self, slices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return (n, 28, 28) share of lesion, times 255, for slice numbers (n,)."""
