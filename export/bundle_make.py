@@ -27,6 +27,7 @@ from edge_app.preprocessing import get_profile, profile_hash
 from export.bundle import make_bundle
 from export.gate import GoldenScores, judge, score_patients, score_slices
 from export.golden import GoldenSet, read_golden
+from export.rounded import open_faithful
 from training.commit import producer_commit
 
 __all__ = ["Parts", "assemble", "golden_answers", "read_parts"]
@@ -161,7 +162,7 @@ def _manifest(parts: Parts) -> Manifest:
 def _gate(
     name: str, content: bytes, golden: GoldenSet, reference: GoldenScores, patient: OnnxBackend, manifest: Manifest
 ) -> dict[str, Any]:
-    with OnnxBackend(content) as backend:
+    with open_faithful(content) as backend:
         report = judge(
             reference, lambda: score_patients(golden, score_slices(golden, backend, manifest), patient, manifest)
         )
