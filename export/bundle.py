@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -49,6 +49,7 @@ def describe_bundle(
     calibration: Calibration,
     training: Mapping[str, object],
     evaluation: Mapping[str, object],
+    validated_scanners: Sequence[str] = (),
 ) -> Manifest:
     """Return a manifest that lacks nothing but the hashes of its files, which `make_bundle` fills in."""
     return Manifest(
@@ -66,6 +67,7 @@ def describe_bundle(
         calibration=calibration,
         training=dict(training),
         evaluation=dict(evaluation),
+        validated_scanners=tuple(validated_scanners),
         files=dict.fromkeys((IMAGE_FILE, PATIENT_FILE, MODEL_CARD_FILE), ""),
     )
 

@@ -26,6 +26,7 @@ from edge_app.inference.predict import ImagePredictor, PatientPredictor
 from edge_app.inference.select import open_network
 from edge_app.inference.signature import DEVELOPMENT_KEY
 from edge_app.preprocessing import get_profile
+from edge_app.simulator import PERSONALITIES
 from export.bundle import describe_bundle, make_bundle
 from export.facts import network_facts
 from export.onnx_export import ExportCheck, export_image_model, export_patient_model
@@ -189,6 +190,7 @@ def _describe(networks: Networks, train: StudySet, validation: StudySet) -> Mani
             "selection": "weights, temperature and thresholds on validation; the test split is opened once",
         },
         evaluation={},
+        validated_scanners=[f"{p.manufacturer} | {p.model} | {p.kernel}" for p in PERSONALITIES.values()],
     )
 
 

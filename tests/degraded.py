@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 
 import cv2
@@ -149,7 +150,7 @@ def degrade(datasets: Sequence[FileDataset], kind: str, level: float, seed: int)
     found = []
     for ds, height in zip(datasets, heights, strict=True):
         if abs(height - middle) <= reach:
-            worse = ds.copy()
+            worse = deepcopy(ds)  # a shallow copy shares its elements with the original
             set_hu(worse, change[kind](hu_of(ds), float(ds.PixelSpacing[0])))
             found.append(worse)
         else:

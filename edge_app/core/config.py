@@ -152,6 +152,11 @@ class AnalysisSettings(_Section):
     ischaemia_output: Literal["off", "research", "on"] = "research"
     """SCREEN.md R06: `research` shows ischaemic signs marked UNVALIDATED, `off` hides them."""
     timeout_s: float = Field(120.0, gt=0)
+    validated_scanners: tuple[Annotated[str, Field(pattern=r"^[^|]+\|[^|]+\|[^|]+$")], ...] = Field((), strict=False)
+    """``MANUFACTURER | MODEL | KERNEL`` of scanners this site has validated the model on, beside those the bundle
+    names (SCREEN.md R21)."""
+    unvalidated_scanner: Literal["show", "withhold"] = "show"
+    """`show` gives results of other scanners with a band, `withhold` gives none (Q-21)."""
 
 
 class DeliverySettings(_Section):

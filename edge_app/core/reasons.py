@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from edge_app.core.types import Reason
 
-__all__ = ["FALLBACK_REMARK", "SERIES_TEXTS", "TEXTS", "reason"]
+__all__ = ["FALLBACK_REMARK", "SCANNER_REMARK", "SERIES_TEXTS", "TEXTS", "reason"]
 
 FALLBACK_REMARK = "runs on the CPU, not on a TensorRT engine"
 """Begins the remark of every result that was made on another backend than intended; the screen shows a band."""
@@ -34,12 +34,16 @@ TEXTS: dict[str, str] = {
     "Q-18": "Slices too thick",
     "Q-19": "Score between the two thresholds",
     "Q-20": "Images unlike those the model was trained on",
+    "Q-21": "Scanner not validated",
     "E-101": "AI model missing or damaged",
     "E-102": "AI timed out",
     "E-104": "Analysis failed twice",
     "E-203": "Transfer stopped before the head was complete",
 }
 """Every code that may appear in a result, with its words (at most 60 characters, no detail)."""
+
+SCANNER_REMARK = "scanner and kernel not validated for this model"
+"""Remark of every result from a scanner that neither bundle nor site has validated; the screen shows a band (R21)."""
 
 SERIES_TEXTS: dict[str, str] = {
     "only": "only series that can be analysed",

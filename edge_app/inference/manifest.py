@@ -131,6 +131,9 @@ class Manifest(_Part):
     rule at `operating_points`, INDETERMINATE counted as not suspected. All else is for people."""
     precisions: dict[str, dict[str, object]] = Field(default_factory=dict)
     """What the accuracy gate measured of each network of lower precision in the bundle, by its file."""
+    validated_scanners: tuple[str, ...] = ()
+    """``MANUFACTURER | MODEL | KERNEL`` patterns of the scanners that the evaluation covers; results of any other are
+    marked (SCREEN.md R21)."""
     files: dict[str, str]
     """SHA-256 of every other file in the bundle, by its relative name."""
 

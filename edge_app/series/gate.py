@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from datetime import date
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from edge_app.series.head import (
     vertex_seen,
 )
 from edge_app.series.kernels import is_sharp
+from edge_app.series.person import check_age, check_patients
 from edge_app.series.selection import CT_IMAGE_STORAGE, MAX_TILT_DEG
 
 __all__ = ["check"]
@@ -47,8 +47,6 @@ AIR_RANGE_HU = (-1060.0, -880.0)
 PARENCHYMA_HU = (15.0, 50.0)
 """Median of brain slices. R15 asks for 20–50; wide ventricles and a scanner's own offset take a healthy head to 24."""
 
-ADULT_YEARS = 18
-
 MAX_VESSEL_P99_HU = 85.0
 """A quarter of the brain slices have their densest 1 % of tissue below this even with diffuse blood; it finds strong
 contrast as in CT angiography, not a weak late phase (PS3.3 C.7.6.4 ContrastBolusAgent is asked first)."""
@@ -56,15 +54,13 @@ contrast as in CT angiography, not a weak late phase (PS3.3 C.7.6.4 ContrastBolu
 MAX_NOISE_HU = 25.0
 """Robust standard deviation of brain against its surroundings; even a thin slice at low dose stays below 15."""
 
-_AGE_YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
-
 
 def check(
     stack: Stack,
     measures: Sequence[SliceMeasures],
     *,
     conflicts: Collection[str] = (),
-    patients: Collection[str] = (),
+    study: Collection[SliceHeader] = (),
 ) -> tuple[Reason, ...]:
     """Return every reason against analysing a series, the most fundamental first; empty means it may be analysed.
 
@@ -76,8 +72,8 @@ def check(
         Of every slice that could be decoded; a slice without counts as undecodable.
     conflicts
         SOP Instance UIDs of the study that came twice with different bytes.
-    patients
-        PatientIDs of all images of the study, or any other key of a person; those of the stack are added.
+    study
+        Headers of all images of the study, whatever series they belong to; those of the stack are added.
     """
     first = stack.headers[0]
     own = [m for m in measures if m.sop_uid in {header.sop_uid for header in stack.headers}]
@@ -86,7 +82,7 @@ def check(
         _check_lossy(stack),
         _check_rescale(stack),
         _check_decoded(stack, own),
-        _check_patients(stack, patients),
+        check_patients((*study, *stack.headers)),
         _check_conflicts(conflicts),
         _check_orientation(stack),
         _check_duplicates(stack),
@@ -100,7 +96,7 @@ def check(
         _check_coverage(stack, own),
         _check_parenchyma(own),
         _check_kernel(first),
-        _check_age(first),
+        check_age(first, own),
         _check_contrast(stack, own),
         _check_noise(own),
     ]
@@ -140,14 +136,6 @@ def _check_decoded(stack: Stack, measures: Sequence[SliceMeasures]) -> Reason | 
         if header.sop_uid not in decoded and header.rescale_slope is not None and header.rescale_intercept is not None
     ]
     return reason("Q-15", f"{len(lost)} of {len(stack.headers)}") if lost else None
-
-
-def _check_patients(stack: Stack, patients: Collection[str]) -> Reason | None:
-    keys = {key.strip() for key in patients} | {header.patient_id.strip() for header in stack.headers}
-    births = {header.patient_birth_date for header in stack.headers} - {""}
-    if len(keys) > 1:
-        return reason("Q-05", f"{len(keys)} patient IDs")
-    return reason("Q-05", f"{len(births)} birth dates") if len(births) > 1 else None
 
 
 def _check_conflicts(conflicts: Collection[str]) -> Reason | None:
@@ -248,29 +236,6 @@ def _check_parenchyma(measures: Sequence[SliceMeasures]) -> Reason | None:
 
 def _check_kernel(header: SliceHeader) -> Reason | None:
     return reason("Q-03", header.convolution_kernel or header.series_description) if is_sharp(header) else None
-
-
-def _check_age(header: SliceHeader) -> Reason | None:
-    years = _age_years(header)
-    return reason("Q-04", f"{max(0, int(years))} years") if years is not None and years < ADULT_YEARS else None
-
-
-def _age_years(header: SliceHeader) -> float | None:
-    """Return the age from the dates, or from PatientAge (PS3.5 Section 6.2, AS); None where neither tells."""
-    born, studied = _date(header.patient_birth_date), _date(header.study_date)
-    if born is not None and studied is not None and born <= studied:
-        return studied.year - born.year - ((studied.month, studied.day) < (born.month, born.day))
-    text = header.patient_age
-    if text[:-1].isdigit() and text[-1:] in _AGE_YEARS:
-        return int(text[:-1]) * _AGE_YEARS[text[-1]]
-    return None
-
-
-def _date(text: str) -> date | None:
-    try:
-        return date(int(text[:4]), int(text[4:6]), int(text[6:8])) if len(text) == 8 and text.isdigit() else None
-    except ValueError:
-        return None
 
 
 def _check_contrast(stack: Stack, measures: Sequence[SliceMeasures]) -> Reason | None:

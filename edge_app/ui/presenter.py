@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from edge_app.core.config import ScreenSettings
-from edge_app.core.reasons import FALLBACK_REMARK
+from edge_app.core.reasons import FALLBACK_REMARK, SCANNER_REMARK
 from edge_app.core.types import StudyResult, Verdict
 from edge_app.triage.decision import ISCHAEMIA_OFF, ISCHAEMIA_TOO
 from edge_app.ui import formats
@@ -146,16 +146,20 @@ def _bands(
     detail: Mapping[str, Any] = beat.detail if beat else {}
     model = result.model if result else None
     remarks = result.quality if result else ()
+    finding = result is not None and _speaks_of_ischaemia(result) and not ischaemia_validated
+    scanner = SCANNER_REMARK in remarks
     holds = {
         BandKind.SYNTHETIC: model.synthetic if model else bool(model_of(detail).get("synthetic")),
         BandKind.DEVELOPMENT_KEY: model.development_key if model else bool(model_of(detail).get("development_key")),
         BandKind.FALLBACK: any(remark.startswith(FALLBACK_REMARK) for remark in remarks)
         or (result is None and bool(detail.get("fallback"))),
-        BandKind.UNVALIDATED: result is not None and _speaks_of_ischaemia(result) and not ischaemia_validated,
+        BandKind.UNVALIDATED: finding or scanner,
     }
     kinds = [kind for kind, true in holds.items() if true]
     short = {BandKind.SYNTHETIC: text("synthetic_short", language)}
     words = {kind: text(kind.value, language) for kind in kinds}
+    if scanner:
+        words[BandKind.UNVALIDATED] = text("unvalidated_both" if finding else "unvalidated_scanner", language)
     return tuple(Band(kind, words[kind], short.get(kind, words[kind])) for kind in kinds)
 
 
@@ -248,7 +252,7 @@ def _remarks(result: StudyResult, language: str) -> str:
     remarks = [
         text(known[remark], language) if remark in known else remark
         for remark in result.quality
-        if not remark.startswith(FALLBACK_REMARK)  # the band says that
+        if not remark.startswith((FALLBACK_REMARK, SCANNER_REMARK))  # the bands say that
     ]
     return formats.clean(" · ".join(remarks), 38)
 

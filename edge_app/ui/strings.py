@@ -35,6 +35,8 @@ STRINGS: dict[str, tuple[str, str]] = {
     "synthetic_short": ("SYNTHETIC MODEL", "SYNTHETISCH"),
     "synthetic": ("SYNTHETIC MODEL - NOT FOR PATIENTS", "SYNTHETISCH - NICHT FÜR PATIENTEN"),
     "unvalidated": ("UNVALIDATED", "NICHT VALIDIERT"),
+    "unvalidated_scanner": ("UNVALIDATED SCANNER", "SCANNER NICHT VALIDIERT"),
+    "unvalidated_both": ("UNVALIDATED + SCANNER", "NICHT VALIDIERT + SCANNER"),
     "previous": ("PREVIOUS CASE - not the current patient", "FRÜHERER FALL - nicht der aktuelle Patient"),
     # Headlines: line breaks are part of the design. "NO" never stands apart from "HAEMORRHAGE".
     "head.starting": ("STARTING", "START"),
@@ -198,6 +200,7 @@ _REASONS_DE: dict[str, str] = {
     "Q-18": "Schichten zu dick",
     "Q-19": "Score zwischen den Schwellen",
     "Q-20": "Bilder anders als im Training",
+    "Q-21": "Scanner nicht validiert",
     "E-101": "KI-Modell fehlt oder beschädigt",
     "E-102": "Zeitüberschreitung der KI",
     "E-104": "Analyse zweimal fehlgeschlagen",

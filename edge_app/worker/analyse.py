@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from edge_app.core.clock import monotonic_s
 from edge_app.core.config import AnalysisSettings
 from edge_app.core.errors import HeaderError
-from edge_app.core.reasons import reason
+from edge_app.core.reasons import SCANNER_REMARK, reason
 from edge_app.core.types import FloatArray, Reason, SliceHeader, SliceMeasures, SliceScores, StudyResult
 from edge_app.inference.predict import softmax
 from edge_app.preprocessing import prepare
@@ -29,6 +29,7 @@ from edge_app.series.geometry import Stack, order_slices
 from edge_app.series.head import brain_range
 from edge_app.series.measures import measure_slice
 from edge_app.series.quality import check_quality
+from edge_app.series.scanners import is_validated
 from edge_app.series.selection import Candidate, Selection, make_candidates, select_series
 from edge_app.triage.decision import decide
 from edge_app.triage.key_slices import choose_key_slices
@@ -160,25 +161,34 @@ class StudyAnalysis:
         with self.timed("gate"):
             selection, shown = self.select()
             reasons = merge_reasons(selection, (*known, *self._check(shown, conflicts)))
+        validated = shown is None or self._is_validated(shown.headers[0])
         if self._models is None:
             reasons = (reason("E-101"), *reasons)
+        elif not validated and self._settings.unvalidated_scanner == "withhold":
+            reasons = (*reasons, reason("Q-21"))
         self.keep_only(shown)
         while self._waiting:
             self.score_next()
         result = start_result(self.study_uid, selection, shown, reasons, self.scores, self._models)
         if self._models and not reasons and shown and shown.stack:
             result = self._judge(result, shown.stack, self._models)
+        if self._models and not validated:
+            result = replace(result, quality=(*result.quality, SCANNER_REMARK))
         timings = {stage: round(seconds * 1e3, 3) for stage, seconds in sorted(self._seconds.items())}
         waited_s = monotonic_s() - (self._last_s if last_slice_s is None else last_slice_s)
         return replace(result, timings_ms={**timings, "last_slice_to_result": round(waited_s * 1e3, 3)})
+
+    def _is_validated(self, header: SliceHeader) -> bool:
+        """Say whether bundle or site names the scanner and kernel (SCREEN.md R21)."""
+        named = self._models.manifest.validated_scanners if self._models else ()
+        return is_validated(header, (*named, *self._settings.validated_scanners))
 
     def _check(self, shown: Candidate | None, conflicts: Collection[str]) -> tuple[Reason, ...]:
         """Return what speaks against the series: the gate's reasons, and images that are not even in a stack."""
         lost = (reason("Q-15", f"{self._unreadable} cannot be read"),) if self._unreadable else ()
         if shown is None or shown.stack is None:
             return lost
-        patients = {header.patient_id for header in self.headers.values()}
-        return (*lost, *check(shown.stack, shown.measures, conflicts=conflicts, patients=patients))
+        return (*lost, *check(shown.stack, shown.measures, conflicts=conflicts, study=self.headers.values()))
 
     def _judge(self, result: StudyResult, stack: Stack, models: Models) -> StudyResult:
         """Patient network, decision and key slices over the part of the stack that is head."""

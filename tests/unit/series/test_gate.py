@@ -126,10 +126,29 @@ def test_slices_that_differ_in_pixels_direction_or_frame_of_reference_do_not_bel
 
 def test_two_people_and_conflicting_images() -> None:
     headers = headers_at(HEIGHTS)
-    assert _codes(headers, patients=["P1", "P2"]) == ["Q-05"]
-    assert _codes(headers, patients=["P1 "]) == []
-    assert _codes(headers_at(HEIGHTS[:15]) + headers_at(HEIGHTS[15:], patient_birth_date="19600101")) == ["Q-05"]
     assert _codes(headers, conflicts=["1.2.3"]) == ["Q-17"]
+    for changes in (
+        {"patient_id": "P2"},
+        {"patient_id": ""},
+        {"patient_birth_date": "19600101"},
+        {"patient_name": "Doe^John"},
+        {"study_date": "20240502"},
+    ):
+        assert _codes(headers_at(HEIGHTS[:15]) + headers_at(HEIGHTS[15:], **changes)) == ["Q-05"]
+        assert _codes(headers, study=headers_at([999.0], series_uid="1.2.9", **changes)) == ["Q-05"]
+    for same in ({"patient_id": "P1 "}, {"patient_name": "DOE^Jane^^=山田"}, {"patient_birth_date": ""}):
+        assert _codes(headers, study=headers_at([999.0], series_uid="1.2.9", **same)) == []
+    report = headers_at([999.0], sop_class_uid="1.2.840.10008.5.1.4.1.1.88.67", study_date="20240502")
+    assert _codes(headers, study=report) == []
+
+
+@pytest.mark.requirement("R19")
+def test_a_head_of_unknown_age_must_be_an_adults_size() -> None:
+    unknown = {"patient_birth_date": "", "patient_age": ""}
+    small = {"inside_area_mm2": 10000.0, "brain_area_mm2": 9000.0}
+    assert "Q-04" in _codes(headers_at(HEIGHTS, **unknown), small)
+    assert "Q-04" not in _codes(headers_at(HEIGHTS), small)
+    assert _codes(headers_at(HEIGHTS, **unknown)) == []
 
 
 def test_slices_that_could_not_be_decoded_are_counted() -> None:

@@ -11,6 +11,7 @@ from pydicom import FileDataset
 
 from edge_app.core.config import AnalysisSettings
 from edge_app.core.errors import InputError
+from edge_app.core.reasons import SCANNER_REMARK
 from edge_app.core.types import CLASSES, StudyResult, StudyStatus, Verdict
 from edge_app.simulator import make_study, write_study
 from edge_app.triage.decision import ISCHAEMIA_OFF
@@ -196,6 +197,17 @@ def test_more_slices_than_the_patient_network_takes_are_thinned_and_it_says_so(
     assert result.status is StudyStatus.RESULT
     assert f"judged from 10 of {COUNT} slices" in result.quality[0]
     assert len(result.slices) == COUNT
+
+
+@pytest.mark.requirement("R21")
+def test_a_scanner_nobody_validated_is_remarked_on_or_gets_no_result(models: Models, head_folder: Path) -> None:
+    assert SCANNER_REMARK in analyse(models, head_folder).quality
+    withheld = analyse(models, head_folder, settings=AnalysisSettings(unvalidated_scanner="withhold"))
+    assert (withheld.status, [r.code for r in withheld.reasons]) == (StudyStatus.NO_RESULT, ["Q-21"])
+    named = AnalysisSettings(unvalidated_scanner="withhold", validated_scanners=("*Orbis | SIM Basic 2 | head",))
+    known = analyse(models, head_folder, settings=named)
+    assert known.status is StudyStatus.RESULT
+    assert SCANNER_REMARK not in known.quality
 
 
 REAL = {
