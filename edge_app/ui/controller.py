@@ -71,6 +71,7 @@ class Controller(QObject):
         window.slice_chosen.connect(lambda number: self._look(self._viewer.go_to(number)))
         window.key_opened.connect(lambda uid: self._look(self._viewer.jump(uid)))
         window.action.connect(self._on_action)
+        window.image_tapped.connect(self._on_image_tapped)
         window.case_chosen.connect(self._choose)
         window.line_scanned.connect(self._on_line)
         self._timer = QTimer(self)
@@ -166,6 +167,7 @@ class Controller(QObject):
 
     def _on_frame(self, frame: Frame) -> None:
         if self._frames.take(frame, self._viewer):
+            self._viewer = self._viewer.with_body(self._frames.body)
             keys = {key.sop_uid for key in self._model.key_slices} if self._model else set()
             if frame.sop_uid in keys or frame.sop_uid == self._viewer.current:
                 self._show()
@@ -231,6 +233,13 @@ class Controller(QObject):
             if step.save_card:
                 self._save_card()
         self._show()
+
+    def _on_image_tapped(self, x: float, y: float) -> None:
+        """Make the image large; one that is zoomed moves what was tapped to its middle."""
+        if self._viewer.zoom > 1:
+            self._look(self._viewer.look_at(x, y))
+        else:
+            self._on_action("full")
 
     def _on_line(self, line: str) -> None:
         if self._desk is not None:
@@ -300,7 +309,7 @@ class Controller(QObject):
             self._frames.request_heat(model.study_uid, model.revision, keys, label)
             heat = self._frames.heat(viewer.current)
         hu = self._frames.hu(viewer.current)
-        self._window.view.show_slice(hu, spacing, viewer.preset, viewer.zoom, model.view, heat)
+        self._window.view.show_slice(hu, spacing, viewer.preset, viewer.scale, model.view, heat, viewer.focus)
 
 
 _OF_THE_VIEW = frozenset({"cases", "current", "zoom", "preset"})

@@ -36,8 +36,8 @@ class CtView(QWidget):
 
     scrolled = Signal(int)
     """Slices towards the head."""
-    tapped = Signal()
-    """A touch that was no drag."""
+    tapped = Signal(float, float)
+    """A touch that was no drag: where on the image, as shares from its left and top."""
 
     def __init__(self, parent: QWidget, panel: Panel) -> None:
         super().__init__(parent)
@@ -47,6 +47,7 @@ class CtView(QWidget):
         self._image: QImage | None = None
         self._spacing_mm = (1.0, 1.0)
         self._zoom = 1.0
+        self._focus = (0.5, 0.5)
         self._texts = ViewTexts((), (), (), (), "", False, "", "")
         self._heat: HeatMap | None = None
         self._pressed_at: QPointF | None = None
@@ -78,8 +79,17 @@ class CtView(QWidget):
         zoom: float,
         texts: ViewTexts,
         heat: HeatMap | None = None,
+        focus: tuple[float, float] = (0.5, 0.5),
     ) -> None:
-        """Show a slice (H, W) int16 HU, or the placeholder when it is None; `spacing_mm` is (row, column)."""
+        """Show a slice (H, W) int16 HU, or the placeholder when it is None.
+
+        Parameters
+        ----------
+        spacing_mm
+            Of (rows, columns).
+        zoom, focus
+            How much larger than an image that just fits, and what of it is in the middle if it can be.
+        """
         if hu is not self._hu or preset != self._preset:
             self._hu, self._preset = hu, preset
             self._image = None if hu is None else grey_image(hu, preset)
@@ -87,19 +97,20 @@ class CtView(QWidget):
         if heat is not self._heat:
             self._heat = heat
             self.update()
-        if (spacing_mm, zoom, texts) != (self._spacing_mm, self._zoom, self._texts):
-            self._spacing_mm, self._zoom, self._texts = spacing_mm, zoom, texts
+        if (spacing_mm, zoom, texts, focus) != (self._spacing_mm, self._zoom, self._texts, self._focus):
+            self._spacing_mm, self._zoom, self._texts, self._focus = spacing_mm, zoom, texts, focus
             self.update()
 
     def image_box(self) -> QRectF:
-        """Return where the image lies: its aspect is that of millimetres, its longer side fills the view."""
+        """Return where the image lies: its aspect is that of millimetres, and no side of the view is left empty."""
         if self._image is None:
             return QRectF()
         height_mm = self._image.height() * self._spacing_mm[0]
         width_mm = self._image.width() * self._spacing_mm[1]
         scale = min(self.width() / width_mm, self.height() / height_mm) * self._zoom
         width, height = width_mm * scale, height_mm * scale
-        return QRectF((self.width() - width) / 2, (self.height() - height) / 2, width, height)
+        left = _placed(self.width(), width, self._focus[0])
+        return QRectF(left, _placed(self.height(), height, self._focus[1]), width, height)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint slice, corner texts and letters."""
@@ -179,7 +190,10 @@ class CtView(QWidget):
         self._drag_from = None
         moved = event.position() - self._pressed_at if self._pressed_at else QPointF()
         if self._pressed_at is not None and moved.manhattanLength() < _DRAG_MM * self._panel.px_per_mm:
-            self.tapped.emit()
+            box = self.image_box()
+            at = event.position() - box.topLeft()
+            inside = box.width() > 0 and box.height() > 0
+            self.tapped.emit(at.x() / box.width() if inside else 0.5, at.y() / box.height() if inside else 0.5)
         self._pressed_at = None
 
     def wheelEvent(self, event: QWheelEvent) -> None:
@@ -189,3 +203,10 @@ class CtView(QWidget):
         if notches:
             self._wheel -= notches * 120
             self.scrolled.emit(notches)
+
+
+def _placed(room: float, length: float, focus: float) -> float:
+    """Return where a side begins so that `focus` of it is in the middle, or as near as leaves no gap."""
+    if length <= room:
+        return (room - length) / 2
+    return min(max(room / 2 - focus * length, room - length), 0.0)

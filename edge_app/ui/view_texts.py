@@ -23,7 +23,7 @@ def view_texts(
     burnt_in = text("not_diagnostic_display", language)
     numbers = (
         f"W {viewer.preset.width_hu} L {viewer.preset.centre_hu}",
-        f"×{formats.number(viewer.zoom, language, 1)}",
+        f"×{formats.number(viewer.scale, language, 1)}",
     )
     if study is None or viewer.current is None:
         return ViewTexts((), (), (), (), "", False, text("no_images", language) if study else "", "")

@@ -11,6 +11,13 @@ __all__ = ["ZOOMS", "ViewerModel"]
 ZOOMS = (1.0, 1.5, 2.0)
 """The zoom button goes round these."""
 
+_MOST_FIT = 1.4
+_MARGIN = 1.06
+"""Room left around the head."""
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom as shares of the image."""
+
 
 @dataclass(frozen=True, slots=True)
 class ViewerModel:
@@ -25,6 +32,10 @@ class ViewerModel:
     index: int = 0
     preset: Preset = PRESETS[0]
     zoom: float = ZOOMS[0]
+    body: Box | None = None
+    """What of the series' images is no air: the view is filled with it and not with what lies around the head."""
+    centre: tuple[float, float] | None = None
+    """Where a person tapped the zoomed image, as shares from its left and top."""
     touched: bool = False
     opened: str = ""
     """The key slice on which a result opened the view; a result does so once, a revision again."""
@@ -33,6 +44,35 @@ class ViewerModel:
     def current(self) -> str | None:
         """Return the SOP Instance UID in view, or None."""
         return self.slices[self.index] if self.slices else None
+
+    @property
+    def scale(self) -> float:
+        """Return how much larger the image is than one that just fits the view."""
+        if self.body is None:
+            return self.zoom
+        left, top, right, bottom = self.body
+        most = 1 / (max(right - left, bottom - top, 0.1) * _MARGIN)
+        return self.zoom * min(max(int(most * 20) / 20, 1.0), _MOST_FIT)
+
+    @property
+    def focus(self) -> tuple[float, float]:
+        """Return what of the image is in the middle of the view."""
+        if self.centre is not None:
+            return self.centre
+        left, top, right, bottom = self.body or (0.0, 0.0, 1.0, 1.0)
+        return (left + right) / 2, (top + bottom) / 2
+
+    def with_body(self, box: Box | None) -> ViewerModel:
+        """Take in where the body lies on one more slice: the view never gets so large that a slice is cut."""
+        if box is None:
+            return self
+        known = self.body or box
+        grown = (min(known[0], box[0]), min(known[1], box[1]), max(known[2], box[2]), max(known[3], box[3]))
+        return self if grown == self.body else replace(self, body=grown)
+
+    def look_at(self, x: float, y: float) -> ViewerModel:
+        """Bring a place of the zoomed image to the middle."""
+        return replace(self, centre=(min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)))
 
     def show(self, study_uid: str | None, slices: tuple[str, ...], open_at: str = "") -> ViewerModel:
         """Take over the slices of a study as they are now.
@@ -70,4 +110,5 @@ class ViewerModel:
 
     def next_zoom(self) -> ViewerModel:
         """Go to the next zoom, and round again."""
-        return replace(self, zoom=ZOOMS[(ZOOMS.index(self.zoom) + 1) % len(ZOOMS)])
+        zoom = ZOOMS[(ZOOMS.index(self.zoom) + 1) % len(ZOOMS)]
+        return replace(self, zoom=zoom, centre=self.centre if zoom > 1 else None)

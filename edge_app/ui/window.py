@@ -62,6 +62,7 @@ class MainWindow(QWidget):
     slice_chosen = Signal(int)
     key_opened = Signal(str)
     action = Signal(str)
+    image_tapped = Signal(float, float)
     case_chosen = Signal(str)
     line_scanned = Signal(str)
     """What a badge or barcode reader typed."""
@@ -106,7 +107,7 @@ class MainWindow(QWidget):
 
     def _connect(self) -> None:
         self.view.scrolled.connect(self.scrolled)
-        self.view.tapped.connect(lambda: self.action.emit("full"))
+        self.view.tapped.connect(self.image_tapped)
         self.result.tapped.connect(lambda: self.action.emit("open:about"))
         self.strip.stepped.connect(self.scrolled)
         self.strip.chosen.connect(self.slice_chosen)

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BUTTON_PRESETS", "PRESETS", "Preset", "apply_window", "crop_to_body", "window_table"]
+__all__ = ["BUTTON_PRESETS", "PRESETS", "Preset", "apply_window", "body_box", "crop_to_body", "window_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,22 @@ def apply_window(hu: NDArray[np.int16], preset: Preset) -> NDArray[np.uint8]:
 
 _BODY_HU = -300
 _THUMBNAIL_PX = 160
+
+
+def body_box(hu: NDArray[np.int16]) -> tuple[float, float, float, float] | None:
+    """Return left, top, right and bottom of what is denser than air, as shares of the slice; None for air alone."""
+    step = max(min(hu.shape) // _THUMBNAIL_PX, 1)
+    # Skin folds and the ears are thin: a row counts as soon as a fiftieth of it is body, but not for noise.
+    body = hu[::step, ::step] > _BODY_HU
+    rows = np.flatnonzero(body.mean(axis=1) > 0.02)
+    columns = np.flatnonzero(body.mean(axis=0) > 0.02)
+    if not rows.size or not columns.size:
+        return None
+    height, width = body.shape
+    return (
+        float(columns[0] / width), float(rows[0] / height), float((columns[-1] + 1) / width),
+        float((rows[-1] + 1) / height),
+    )  # fmt: skip
 
 
 def crop_to_body(hu: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -184,6 +184,27 @@ def test_a_tap_on_the_image_gives_it_all_the_height_there_is(panel: str, tmp_pat
         assert not screen.model.full
 
 
+@pytest.mark.requirement("R49")
+@pytest.mark.parametrize("panel", ["12.1", "13.3"])
+def test_a_pixel_of_the_image_has_a_pixel_of_the_screen(panel: str, tmp_path: Path, qapp: object) -> None:
+    with open_scene("haemorrhage", tmp_path, panel=panel) as screen:
+        view = screen.window.view
+        screen.until(lambda: len(screen.controller._frames) == len(screen.model.strip), "all slices")
+        assert view.image is not None
+        assert view.image_box().width() >= view.image.width()
+
+
+def test_a_tap_on_the_zoomed_image_looks_there(tmp_path: Path, qapp: object) -> None:
+    with open_scene("haemorrhage", tmp_path) as screen:
+        view = screen.window.view
+        screen.window.action.emit("zoom")
+        before = view.image_box()
+        QTest.mouseClick(view, Qt.MouseButton.LeftButton, pos=QPoint(view.width() // 4, view.height() // 4))
+        assert not screen.model.full
+        assert view.image_box().left() > before.left() and view.image_box().top() > before.top()
+        assert view.image_box().left() <= 0 and view.image_box().right() >= view.width() - 1
+
+
 @pytest.mark.requirement("R34")
 def test_key_slices_looked_at_for_a_second_are_marked_and_then_the_images_are_reviewed(
     tmp_path: Path, qapp: object

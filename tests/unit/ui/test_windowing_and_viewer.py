@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_app.ui.viewer import ViewerModel
-from edge_app.ui.windowing import PRESETS, Preset, apply_window, crop_to_body, window_table
+from edge_app.ui.windowing import PRESETS, Preset, apply_window, body_box, crop_to_body, window_table
 
 
 @pytest.mark.requirement("R50")
@@ -94,3 +94,29 @@ def test_zoom_goes_round() -> None:
 def test_a_slice_that_is_not_there_changes_nothing() -> None:
     model = ViewerModel().show("s", SLICES)
     assert model.jump("zz") == model
+
+
+@pytest.mark.requirement("R49")
+def test_the_view_is_filled_with_the_head_and_cuts_no_slice() -> None:
+    hu = np.full((512, 512), -1000, np.int16)
+    hu[128:384, 154:358] = 40
+    box = body_box(hu)
+    assert box == pytest.approx((154 / 512, 0.25, 358 / 512, 0.75), abs=0.01)
+    assert body_box(np.full((64, 64), -1000, np.int16)) is None
+    model = ViewerModel("1", SLICES)
+    assert (model.scale, model.focus, model.with_body(None)) == (1.0, (0.5, 0.5), model)
+    filled = model.with_body(box)
+    assert filled.scale == 1.4 and filled.focus == pytest.approx((0.5, 0.5), abs=0.01)
+    assert filled.with_body(box) is filled
+    larger = filled.with_body((0.1, 0.0, 0.8, 0.8))
+    assert larger.body == (0.1, 0.0, 0.8, 0.8) and larger.scale == pytest.approx(1.15)
+    assert larger.scale * 0.8 <= 1, "all of it is inside"
+    assert larger.with_body((0.0, 0.0, 1.0, 1.0)).scale == 1.0
+    assert larger.show("2", SLICES).body is None
+
+
+def test_a_tap_on_the_zoomed_image_moves_it_and_the_way_round_brings_it_back() -> None:
+    model = ViewerModel("1", SLICES).next_zoom().look_at(0.2, 1.7)
+    assert (model.zoom, model.focus) == (1.5, (0.2, 1.0))
+    assert model.next_zoom().focus == (0.2, 1.0)
+    assert model.next_zoom().next_zoom().focus == (0.5, 0.5)
