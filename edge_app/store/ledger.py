@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class Ledger:
         self._lock = threading.RLock()
         paths.create()
         try:
+            _create_shared(paths.ledger)
             self._db = sqlite3.connect(paths.ledger, timeout=30.0, isolation_level=None, check_same_thread=False)
             try:
                 # The switch to WAL does not wait for others as all else does, so four processes that open an empty
@@ -57,7 +58,7 @@ class Ledger:
             except BaseException:
                 self._db.close()
                 raise
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise StoreError(
                 f"ledger {paths.ledger} cannot be opened: {error}",
                 remedy="Check the folder's permissions and free space; a damaged ledger is never overwritten.",
@@ -412,3 +413,13 @@ class Ledger:
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.paths.root).as_posix()
+
+
+def _create_shared(path: Path) -> None:
+    """Create the file so that the group may write: SQLite's own would not, and each process has a user of its own.
+
+    One that is there is never opened here: closing it would let go of this process's locks on it.
+    """
+    if not path.exists():
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o660))
