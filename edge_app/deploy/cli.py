@@ -37,6 +37,14 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--source", type=Path, metavar="DIR", help="the project's folder (default: this program's)")
         return sub
 
+    wheelhouse = command("wheelhouse", _wheelhouse, "write the folder that installs a vehicle without a network")
+    wheelhouse.add_argument("--target", required=True, metavar="NAME", help="jetpack6, jetpack7, debian12, …")
+    wheelhouse.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    wheelhouse.add_argument("--bundle", type=Path, metavar="DIR", help="model bundle to take along")
+
+    bill = command("sbom", _sbom, "print what is installed here as a CycloneDX bill of materials; fails on a licence")
+    bill.add_argument("--licences", action="store_true", help="print the table of licences instead")
+
     constraints = command("constraints", _constraints, "check the exact packages against the registry, or renew them")
     constraints.add_argument("--target", action="append", metavar="NAME", help="only this one (default: all)")
     constraints.add_argument("--update", action="store_true", help="resolve pyproject.toml anew (needs uv)")
@@ -66,6 +74,39 @@ def _constraints(arguments: argparse.Namespace) -> int:
         if target.gpu:
             problems += check(read_pins(gpu_file_of(folder, target)), target, registry, source=True)
         print(f"{target.name}: {len(pins)} packages looked up")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return _NOT_AS_EXPECTED if problems else 0
+
+
+def _wheelhouse(arguments: argparse.Namespace) -> int:
+    from edge_app.deploy.registry import Registry
+    from edge_app.deploy.targets import target_named
+    from edge_app.deploy.wheelhouse import make_medium
+
+    medium = make_medium(
+        _source(arguments),
+        arguments.out.resolve(),
+        target_named(arguments.target),
+        Registry(),
+        bundle=arguments.bundle,
+        say=lambda text: print(text, file=sys.stderr),
+    )
+    print(f"{medium.name} in {medium.folder} ({medium.files} files): sudo {medium.folder.name}/deploy/install.sh")
+    return 0
+
+
+def _sbom(arguments: argparse.Namespace) -> int:
+    from importlib.metadata import version
+
+    from edge_app.deploy.components import installed_components
+    from edge_app.deploy.licences import refused
+    from edge_app.deploy.sbom import Product, licence_table, sbom
+
+    components = installed_components()
+    text = licence_table(components) if arguments.licences else sbom(Product(version("msu-triage")), components)
+    sys.stdout.write(text)
+    problems = refused((one.name, one.licence) for one in components)
     for problem in problems:
         print(problem, file=sys.stderr)
     return _NOT_AS_EXPECTED if problems else 0
