@@ -75,11 +75,12 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--bundle", type=Path, help="model bundle (default: the SYNTHETIC one in the package)")
 
     for name, run, text in (
-        ("serve", _serve, "run all four processes under one supervisor"),
+        ("serve", _serve, "run all processes under one supervisor"),
         ("receive", _receive, "run the DICOM receiver"),
         ("work", _work, "run the worker that analyses what was received"),
         ("screen", _screen, "run the triage screen"),
         ("deliver", _deliver, "run the delivery to the stroke centre"),
+        ("watch", _watch, "look whether this vehicle is fit for duty, and test it"),
     ):
         process = command(name, run, text)
         where = process.add_mutually_exclusive_group(required=True)
@@ -136,6 +137,12 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--data", type=Path, metavar="DIR")
     doctor.add_argument("--bundle", type=Path, help="model bundle")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
+
+    selftest = command("selftest", _selftest, "let the running vehicle test itself with a phantom, and wait for it")
+    place = selftest.add_mutually_exclusive_group(required=True)
+    place.add_argument("--config", type=Path, metavar="FILE", help="settings (TOML)")
+    place.add_argument("--data", type=Path, metavar="DIR", help="the store's folder, with default settings")
+    selftest.add_argument("--timeout", type=float, default=180.0, metavar="S", help="seconds to wait")
 
     certs = command("certs", _certs, "make a test authority and key pairs for DICOM over TLS")
     certs.add_argument("--out", type=Path, required=True, metavar="DIR")
@@ -255,6 +262,25 @@ def _deliver(arguments: argparse.Namespace) -> int:
     with started("deliver", settings, supervised=arguments.supervised) as process:
         deliver.run(settings, stop=process.stop, ready=process.notifier.ready, alive=process.notifier.alive)
     return 0
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    from edge_app.processes import watch
+    from edge_app.processes.start import started
+
+    settings = _settings(arguments)
+    with started("watch", settings, supervised=arguments.supervised) as process:
+        watch.run(settings, stop=process.stop, ready=process.notifier.ready, alive=process.notifier.alive)
+    return 0
+
+
+def _selftest(arguments: argparse.Namespace) -> int:
+    from edge_app.processes.ask_self_test import ask_self_test
+
+    with _open_ledger(_settings(arguments).data, "selftest") as ledger:
+        passed, said = ask_self_test(ledger, timeout_s=arguments.timeout)
+    print(said)
+    return 0 if passed else NOT_AS_EXPECTED
 
 
 def _send(arguments: argparse.Namespace) -> int:

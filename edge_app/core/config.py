@@ -29,6 +29,7 @@ __all__ = [
     "ReceiverSettings",
     "ScreenSettings",
     "Settings",
+    "WatchSettings",
     "WorklistSettings",
     "load_settings",
 ]
@@ -235,6 +236,20 @@ class ScreenSettings(_Section):
     """Without a touch and without a case for so long, the screen locks (SCREEN.md R81)."""
 
 
+class WatchSettings(_Section):
+    """Looking after the vehicle's fitness for duty (`msu watch`)."""
+
+    self_test: bool = False
+    """Send a phantom through the DICOM port at the start; the screen is READY only when its answer was right. Needs
+    MSU-SELFTEST among `receiver.peers`."""
+    self_test_hours: float = Field(24.0, gt=0, le=24 * 31)
+    """The self-test is repeated this often, when there is no case."""
+    self_test_timeout_s: float = Field(120.0, gt=0, le=600)
+    """A phantom without a result by then has failed."""
+    metrics_port: int = Field(0, ge=0, le=65535)
+    """Port on loopback for /metrics (Prometheus) and /healthz; 0: none."""
+
+
 class Settings(_Section):
     """Everything the processes are told at their start."""
 
@@ -246,6 +261,7 @@ class Settings(_Section):
     analysis: AnalysisSettings = AnalysisSettings()
     delivery: DeliverySettings = DeliverySettings()
     screen: ScreenSettings = ScreenSettings()
+    watch: WatchSettings = WatchSettings()
 
     def replaced(self, **sections: Mapping[str, object]) -> Settings:
         """Return settings with some keys of some sections replaced, as a command line does.

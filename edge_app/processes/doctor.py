@@ -8,7 +8,6 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydicom.pixels import get_decoder  # type: ignore[attr-defined]
@@ -16,7 +15,11 @@ from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELo
 
 from edge_app.core.config import Settings
 from edge_app.core.errors import MsuError
+from edge_app.core.findings import Finding
 from edge_app.inference.installed import with_installed_bundle
+from edge_app.watch.clocks import check_clock, chrony_offset_s
+from edge_app.watch.keys import check_keys
+from edge_app.watch.machine import check_heat, check_memory, check_wear, run_smartctl
 from edge_app.worker.models import load_models
 
 __all__ = ["Finding", "examine"]
@@ -24,24 +27,11 @@ __all__ = ["Finding", "examine"]
 _NEEDED = ("numpy", "pydicom", "pynetdicom", "opencv-python-headless", "onnxruntime", "PySide6-Essentials", "pydantic")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    check: str
-    ok: bool
-    found: str
-    remedy: str = ""
-
-    def to_json(self) -> dict[str, object]:
-        """Return plain JSON types."""
-        return asdict(self)
-
-
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything the processes need; nothing is changed and nothing is raised."""
-    checks = (_python, _packages, _decoders, _bundle, _store, _space, _display)
-    return [check(settings) for check in checks]
+    software = (_python, _packages, _decoders, _bundle)
+    machine = (_store, _space, _memory, _heat, _wear, _clock, check_keys, _display)
+    return [check(settings) for check in (*software, *machine)]
 
 
 def _guard(name: str, look: Callable[[], str]) -> Finding:
@@ -99,6 +89,22 @@ def _space(settings: Settings) -> Finding:
     ok = usage.free >= settings.receiver.min_free_bytes
     remedy = "" if ok else "Free space: below receiver.min_free_bytes new images are refused (0xA700)."
     return Finding("Disk", ok, f"{usage.free / 2**30:.1f} GiB free of {usage.total / 2**30:.1f} GiB", remedy)
+
+
+def _memory(_: Settings) -> Finding:
+    return check_memory()
+
+
+def _heat(_: Settings) -> Finding:
+    return check_heat()
+
+
+def _wear(_: Settings) -> Finding:
+    return check_wear(smartctl=run_smartctl)
+
+
+def _clock(_: Settings) -> Finding:
+    return check_clock(offset_s=chrony_offset_s)
 
 
 def _display(_: Settings) -> Finding:

@@ -1,4 +1,4 @@
-"""All four processes under one supervisor (laptop, demo, tests); in the vehicle systemd does this.
+"""All processes under one supervisor (laptop, demo, tests); in the vehicle systemd does this.
 
 A process that dies is started again for ever, with a growing pause, except when its settings were refused (exit 78).
 """
@@ -23,7 +23,7 @@ from edge_app.store.paths import StorePaths, write_atomically
 
 __all__ = ["PROCESSES", "Supervisor", "run"]
 
-PROCESSES = ("receive", "work", "screen", "deliver")
+PROCESSES = ("receive", "work", "screen", "deliver", "watch")
 
 STOP_S = 3.0
 """How long a process may take to end by itself before it is killed; `msu serve` promises 5 s for all."""

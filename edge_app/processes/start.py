@@ -1,4 +1,4 @@
-"""What all four processes begin and end with: logs, the order to stop, signs of life, refused settings left behind."""
+"""What all processes begin and end with: logs, the order to stop, signs of life, refused settings left behind."""
 
 from __future__ import annotations
 

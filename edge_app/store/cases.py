@@ -7,6 +7,7 @@ from typing import Any
 from edge_app.core.types import StudyResult, StudyStatus
 from edge_app.store.ledger import Ledger
 from edge_app.store.proofs import delivery_of
+from edge_app.store.self_tests import self_test_uids
 
 __all__ = ["list_cases"]
 
@@ -19,7 +20,8 @@ def list_cases(ledger: Ledger) -> list[dict[str, Any]]:
     """
     known = {study.study_uid: study for study in ledger.studies()}
     patient_ids = {row.study_uid: row.patient_id for row in ledger.instances()}
-    order = [*known, *(uid for uid in patient_ids if uid not in known)]
+    own = self_test_uids(ledger)
+    order = [uid for uid in (*known, *(uid for uid in patient_ids if uid not in known)) if uid not in own]
     cases = []
     for study_uid in order:
         status = known[study_uid].status if study_uid in known else StudyStatus.RECEIVING

@@ -353,9 +353,11 @@ class Ledger:
             ).fetchone()
             payload = json.dumps({"revision": revision, "last_instance_id": last_instance_id, "crew_id": crew_id})
             for kind in ("images", "result"):
+                # What the vehicle sends to itself (edge_app.store.self_tests) leaves it for nobody.
                 db.execute(
-                    "INSERT INTO outbox (study_uid, kind, payload, created_utc, updated_utc) VALUES (?, ?, ?, ?, ?)",
-                    (result.study_uid, kind, payload, now, now),
+                    "INSERT INTO outbox (study_uid, kind, payload, created_utc, updated_utc) SELECT ?, ?, ?, ?, ? "
+                    "WHERE NOT EXISTS (SELECT 1 FROM self_tests WHERE study_uid = ?)",
+                    (result.study_uid, kind, payload, now, now, result.study_uid),
                 )
             self.audit(
                 "result",

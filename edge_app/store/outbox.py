@@ -287,7 +287,7 @@ def add_forgotten_images(ledger: Ledger, *, now_s: float | None = None) -> int:
         cursor = db.execute(
             "INSERT INTO outbox (study_uid, kind, payload, created_utc, updated_utc) "
             "SELECT i.study_uid, 'images', json_object('revision', 0, 'last_instance_id', MAX(i.id)), ?, ? "
-            "FROM instances i GROUP BY i.study_uid "
+            "FROM instances i WHERE i.study_uid NOT IN (SELECT study_uid FROM self_tests) GROUP BY i.study_uid "
             "HAVING MAX(CASE i.boot_id WHEN ? THEN i.received_s ELSE -1e300 END) < ? "
             "AND MAX(i.id) > (SELECT COALESCE(MAX(json_extract(o.payload, '$.last_instance_id')), 0) FROM outbox o "
             "WHERE o.study_uid = i.study_uid AND o.kind = 'images')",

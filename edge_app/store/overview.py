@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from edge_app.core.clock import boot_id
 from edge_app.store.ledger import Ledger
+from edge_app.store.self_tests import CALLING_AET
 
 __all__ = [
     "HISTORY",
@@ -76,8 +77,11 @@ def usual_delay_s(ledger: Ledger) -> float | None:
 
 
 def last_peer_s(ledger: Ledger) -> float | None:
-    """Return when (monotonic) a peer's last association of this boot began or ended, or None."""
+    """Return when (monotonic) a peer's last association of this boot began or ended; a self-test is no peer."""
     rows = ledger.read(
-        "SELECT MAX(MAX(opened_s, COALESCE(closed_s, opened_s))) FROM associations WHERE boot_id = ?", boot_id()
+        "SELECT MAX(MAX(opened_s, COALESCE(closed_s, opened_s))) FROM associations "
+        "WHERE boot_id = ? AND calling_aet != ?",
+        boot_id(),
+        CALLING_AET,
     )
     return float(rows[0][0]) if rows[0][0] is not None else None

@@ -147,6 +147,11 @@ CREATE TABLE audit (                -- append-only, hash-chained; see edge_app.s
 CREATE TABLE audit_exports (        -- up to which record a server has the trail
     server TEXT PRIMARY KEY, seq INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE self_tests (           -- studies the vehicle sends to itself; see edge_app.store.self_tests
+    study_uid TEXT PRIMARY KEY, at_utc TEXT NOT NULL,
+    outcome TEXT NOT NULL DEFAULT '',        -- '' (under way) | passed | failed | stopped
+    body TEXT NOT NULL DEFAULT '{}'          -- JSON: what was compared
+) STRICT;
 CREATE TABLE heartbeats (           -- the last sign of life of each process
     process TEXT PRIMARY KEY,
     pid INTEGER NOT NULL, boot_id TEXT NOT NULL, at_s REAL NOT NULL, at_utc TEXT NOT NULL,

@@ -31,10 +31,14 @@ __all__ = [
     "facts_of",
     "is_alive",
     "phase_of",
+    "unfit_codes",
 ]
 
 DEAD_AFTER_S = 2.5
 """A process that has not beaten its heart for this long is called dead: said on the screen within 3 s."""
+
+WATCH_DEAD_AFTER_S = 30.0
+"""The watch leaves a sign of life after each round, and a round in which it hashes a large model takes its time."""
 
 START_GRACE_S = 15.0
 """How long a process may take to beat for the first time after the screen has started."""
@@ -124,7 +128,14 @@ class Facts:
     scanner_silent: bool = False
     clock_wrong: bool = False
     locked: bool = False
+    untested: bool = False
+    """The self-test has not passed yet in this boot (or since the model changed)."""
+    unfit: tuple[str, ...] = ()
+    """Codes (`edge_app.core.findings`) of what the watch found wrong and no other state says."""
 
+
+_TOLD_ELSEWHERE = frozenset({"F-02", "F-05"})
+"""An untested vehicle and a full disk have states of their own."""
 
 _VERDICTS = {
     Verdict.HEMORRHAGE: Phase.HAEMORRHAGE,
@@ -140,6 +151,7 @@ def facts_of(
     """Return the facts about a study (None: there is none) and the machine."""
     work = snapshot.heartbeats.get("work")
     detail: Mapping[str, Any] = work.detail if work else {}
+    codes = unfit_codes(snapshot, now.monotonic_s)
     return Facts(
         phase=phase_of(study, now.monotonic_s) if study else Phase.NONE,
         newer_images=study is not None and study.last_instance_id > study.result_instance_id,
@@ -152,7 +164,23 @@ def facts_of(
         scanner_silent=_is_silent(snapshot, now.monotonic_s),
         clock_wrong=clock_is_wrong(study, now),
         locked=locked,
+        untested="F-02" in codes,
+        unfit=tuple(code for code in codes if code not in _TOLD_ELSEWHERE),
     )
+
+
+def unfit_codes(snapshot: Snapshot, now_s: float) -> tuple[str, ...]:
+    """Return what the watch found wrong; F-08 when it is silent itself, nothing where there never was one."""
+    beat = snapshot.heartbeats.get("watch")
+    if beat is None:
+        return ()
+    lives = beat.boot_id == snapshot.boot_id and now_s - beat.at_s <= WATCH_DEAD_AFTER_S
+    if not lives:
+        return () if now_s - snapshot.started_s <= WATCH_DEAD_AFTER_S else ("F-08",)
+    findings = beat.detail.get("findings")
+    if not isinstance(findings, list):
+        return ()
+    return tuple(str(item.get("code")) for item in findings if isinstance(item, dict) and not item.get("ok"))
 
 
 def is_alive(snapshot: Snapshot, process: str, now_s: float) -> bool | None:

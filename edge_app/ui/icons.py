@@ -187,6 +187,22 @@ def _waves_slash(painter: QPainter, ink: QColor, ground: QColor) -> None:
     _line(painter, (-0.85, 0.85), (0.85, -0.85))
 
 
+def _gauge(painter: QPainter, ink: QColor, ground: QColor) -> None:
+    painter.drawArc(QRectF(-0.9, -0.7, 1.8, 1.8), -20 * 16, 220 * 16)
+    _line(painter, (0, 0.2), (0.5, -0.35))
+    for x, y in ((-0.62, -0.12), (0, -0.42), (0.62, 0.3)):
+        _line(painter, (x, y), (x * 1.0, y))
+    painter.setBrush(ink)
+    painter.drawEllipse(QPointF(0, 0.2), 0.12, 0.12)
+
+
+def _wrench(painter: QPainter, ink: QColor, ground: QColor) -> None:
+    painter.drawArc(QRectF(0.05, -0.95, 0.9, 0.9), -150 * 16, 290 * 16)
+    _line(painter, (0.2, -0.2), (-0.85, 0.85))
+    _line(painter, (0.38, -0.08), (-0.67, 1.0))
+    _line(painter, (-0.85, 0.85), (-0.67, 1.0))
+
+
 def _clock(painter: QPainter, ink: QColor, ground: QColor) -> None:
     painter.drawEllipse(QPointF(0, 0), 0.9, 0.9)
     _line(painter, (0, -0.55), (0, 0.05), (0.42, 0.42))
@@ -231,4 +247,6 @@ _PAINTERS: dict[Icon, Callable[[QPainter, QColor, QColor], None]] = {
     Icon.CLOCK: _clock,
     Icon.CHIP: _chip,
     Icon.PADLOCK: _padlock,
+    Icon.GAUGE: _gauge,
+    Icon.WRENCH: _wrench,
 }

@@ -12,12 +12,12 @@ from edge_app.core.types import Reason, StudyResult, Verdict
 from edge_app.store.choices import SERIES_CHOSEN
 from edge_app.triage.decision import ISCHAEMIA_TOO
 from edge_app.ui import formats
-from edge_app.ui.facts import Moment
+from edge_app.ui.facts import Moment, facts_of
 from edge_app.ui.screen_model import Progress, ResultTexts
 from edge_app.ui.second_reading import contradiction
 from edge_app.ui.snapshot import Snapshot, StudyView
 from edge_app.ui.states import RESULT_STATES, TERMINAL_STATES, ScreenState
-from edge_app.ui.strings import reason_text, text
+from edge_app.ui.strings import STRINGS, reason_text, text
 
 __all__ = ["about_ischaemia", "evidence", "result_texts"]
 
@@ -63,6 +63,7 @@ def result_texts(
         "aet": formats.clean(detail.get("aet") or "", 16),
         "host": formats.clean(detail.get("host") or "", 40),
         "port": detail.get("port") or "",
+        **_unfit_words(state, snapshot, language, now),
         "silent": formats.elapsed(now.monotonic_s - (snapshot.last_peer_s or snapshot.started_s)),
     }
     note = text(f"note.{state.value}", language, **values)
@@ -79,7 +80,7 @@ def result_texts(
         note=note,
         evidence=evidence(snapshot, result, language) if state in RESULT_STATES else "",
         second=contradiction(study, state, language),
-        tag=ConfigError.code if _refusal(state, snapshot) else _tag(state, result, reason, language),
+        tag=ConfigError.code if _refusal(state, snapshot) else _tag(state, snapshot, result, reason, language, now),
         hint=text("about_hint", language) if state in RESULT_STATES else "",
         progress=_progress(state, progress, language),
     )
@@ -173,7 +174,28 @@ def _score(state: ScreenState, result: StudyResult | None, reason: Reason | None
     return text(f"score.{state.value}", language, score=score, band=text(f"band.{band}", language))
 
 
-def _tag(state: ScreenState, result: StudyResult | None, reason: Reason | None, language: str) -> str:
+def _first_unfit(snapshot: Snapshot, now: Moment) -> str:
+    """Return the code that is said: the first that the watch found and no other state says."""
+    unfit = facts_of(snapshot, None, now).unfit
+    return unfit[0] if unfit else ""
+
+
+def _unfit_words(state: ScreenState, snapshot: Snapshot, language: str, now: Moment) -> dict[str, str]:
+    if state is not ScreenState.NOT_FIT:
+        return {}
+    code = _first_unfit(snapshot, now)
+    known = code if f"unfit.{code}" in STRINGS else "other"
+    return {key: text(f"{key}.{known}", language) for key in ("unfit", "unfit_note")}
+
+
+def _tag(
+    state: ScreenState,
+    snapshot: Snapshot,
+    result: StudyResult | None,
+    reason: Reason | None,
+    language: str,
+    now: Moment,
+) -> str:
     codes = {
         ScreenState.STALLED: "E-203",
         ScreenState.MODEL_MISSING: "E-101",
@@ -185,6 +207,8 @@ def _tag(state: ScreenState, result: StudyResult | None, reason: Reason | None, 
         ScreenState.CLOCK_BAD: "E-301",
         ScreenState.DEGRADED: "E-105",
     }
+    if state is ScreenState.NOT_FIT:
+        return _first_unfit(snapshot, now)
     if state in codes:
         return codes[state]
     if result is not None and state in TERMINAL_STATES - RESULT_STATES:

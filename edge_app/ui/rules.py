@@ -40,6 +40,8 @@ RULES: tuple[tuple[ScreenState, Callable[[Facts], bool]], ...] = (
     (_S.STARTING, lambda f: Life.STARTING in (f.receiver, f.worker)),
     (_S.DISK_FULL, lambda f: f.disk is Disk.FULL),
     (_S.MODEL_MISSING, lambda f: f.model_missing),
+    (_S.NOT_FIT, lambda f: bool(f.unfit)),
+    (_S.SELF_TEST, lambda f: f.untested),
     (_S.LOCKED, lambda f: f.locked),
     (_S.CLOCK_BAD, lambda f: f.clock_wrong),
     (_S.SCANNER_SILENT, lambda f: f.scanner_silent),

@@ -21,6 +21,7 @@ from edge_app.store.overview import (
     last_peer_s,
     usual_delay_s,
 )
+from edge_app.store.self_tests import self_test_uids
 from edge_app.ui.model_facts import ModelFacts, read_model_facts
 
 __all__ = ["CASES_SHOWN", "Snapshot", "SnapshotSource", "StudyView"]
@@ -140,7 +141,7 @@ class SnapshotSource:
         heartbeats = self._ledger.heartbeats()
         rows = {row.study_uid: row for row in self._ledger.studies()}
         order = sorted(
-            rows.keys() | self._arrivals.keys(),
+            (rows.keys() | self._arrivals.keys()) - self_test_uids(self._ledger),
             key=lambda uid: (self._first_utc(uid, rows), self._arrivals.get(uid, _Arrivals()).first_id),
             reverse=True,
         )

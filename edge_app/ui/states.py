@@ -48,6 +48,8 @@ class ScreenState(str, Enum):
     SCANNER_SILENT = "scanner_silent"
     CLOCK_BAD = "clock_bad"
     DEGRADED = "degraded"
+    SELF_TEST = "self_test"
+    NOT_FIT = "not_fit"
     LOCKED = "locked"
 
 
@@ -76,6 +78,8 @@ class Icon(str, Enum):
     CLOCK = "clock"
     CHIP = "chip"
     PADLOCK = "padlock"
+    GAUGE = "gauge"
+    WRENCH = "wrench"
 
 
 class Pattern(str, Enum):
@@ -120,6 +124,8 @@ LOOKS: dict[ScreenState, Look] = {
     ScreenState.SCANNER_SILENT: Look(Icon.WAVES_SLASH, Pattern.CROSS_HATCH_EDGE, Role.NO_RESULT),
     ScreenState.CLOCK_BAD: Look(Icon.CLOCK, Pattern.CROSS_HATCH_EDGE, Role.NO_RESULT),
     ScreenState.DEGRADED: Look(Icon.CHIP, Pattern.PLAIN, Role.NEUTRAL),
+    ScreenState.SELF_TEST: Look(Icon.GAUGE, Pattern.PLAIN, Role.NEUTRAL),
+    ScreenState.NOT_FIT: Look(Icon.WRENCH, Pattern.CROSS_HATCH_EDGE, Role.NO_RESULT),
     ScreenState.LOCKED: Look(Icon.PADLOCK, Pattern.PLAIN, Role.NEUTRAL),
 }
 
@@ -134,6 +140,7 @@ IDLE_STATES = frozenset(
     {
         ScreenState.STARTING, ScreenState.READY, ScreenState.DISK_LOW, ScreenState.DISK_FULL, ScreenState.DEGRADED,
         ScreenState.SCANNER_SILENT, ScreenState.CLOCK_BAD, ScreenState.MODEL_MISSING, ScreenState.LOCKED,
+        ScreenState.SELF_TEST, ScreenState.NOT_FIT,
     }
 )  # fmt: skip
 """There is no case on the screen."""

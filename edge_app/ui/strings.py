@@ -61,6 +61,8 @@ STRINGS: dict[str, tuple[str, str]] = {
     "head.clock_bad": ("CHECK CLOCK", "UHR PRÜFEN"),
     "head.degraded": ("READY, SLOW AI", "BEREIT, KI LANGSAM"),
     "head.locked": ("LOCKED", "GESPERRT"),
+    "head.self_test": ("SELF-TEST", "SELBSTTEST"),
+    "head.not_fit": ("NOT READY", "NICHT BEREIT"),
     # Lead: the sentence under the headline
     "lead.starting": ("Please wait.", "Bitte warten."),
     "lead.ready": ("Send head CT to {aet}", "Kopf-CT senden an {aet}"),
@@ -92,6 +94,8 @@ STRINGS: dict[str, tuple[str, str]] = {
     "lead.scanner_silent": ("Nothing heard for {silent}.", "Seit {silent} nichts gehört."),
     "lead.clock_bad": ("Date or time is wrong.", "Datum oder Zeit ist falsch."),
     "lead.degraded": ("Send head CT to {aet}", "Kopf-CT senden an {aet}"),
+    "lead.self_test": ("A test image set is on its way.", "Testbilder sind unterwegs."),
+    "lead.not_fit": ("{unfit}", "{unfit}"),
     "lead.locked": ("Tap UNLOCK.", "ENTSPERREN tippen."),
     # Note: what to do next
     "note.starting": ("Receiver and AI are starting.", "Empfänger und KI werden gestartet."),
@@ -119,7 +123,50 @@ STRINGS: dict[str, tuple[str, str]] = {
     ),
     "note.clock_bad": ("Images and AI work. Set the time.", "Bilder und KI arbeiten. Zeit stellen."),
     "note.degraded": ("Results take longer. Images arrive as usual.", "Ergebnisse dauern länger. Bilder wie gewohnt."),
+    "note.self_test": ("Images can arrive at any time.", "Bilder können jederzeit kommen."),
+    "note.not_fit": ("{unfit_note}", "{unfit_note}"),
     "note.locked": ("Images still arrive.", "Bilder kommen weiter an."),
+    # What the watch found (edge_app.core.findings)
+    "unfit.F-01": ("The self-test failed.", "Der Selbsttest ist fehlgeschlagen."),
+    "unfit.F-03": ("The AI model is damaged.", "Das KI-Modell ist beschädigt."),
+    "unfit.F-04": ("The AI engine is damaged.", "Die KI-Engine ist beschädigt."),
+    "unfit.F-06": ("Date or time is wrong.", "Datum oder Zeit ist falsch."),
+    "unfit.F-07": ("A key or certificate is missing.", "Ein Schlüssel oder Zertifikat fehlt."),
+    "unfit.F-08": ("Part of the system has stopped.", "Ein Teil des Systems steht."),
+    "unfit.F-09": ("The computer is too hot.", "Der Rechner ist zu heiß."),
+    "unfit.F-10": ("The disk is failing.", "Der Datenträger ist defekt."),
+    "unfit.F-11": ("Memory is low.", "Der Arbeitsspeicher ist knapp."),
+    "unfit.F-12": ("The AI answers have drifted.", "Die KI-Antworten weichen ab."),
+    "unfit.other": ("Something is wrong.", "Etwas stimmt nicht."),
+    "unfit_note.F-01": (
+        "Images still arrive. Do not rely on the AI. Restart.",
+        "Bilder kommen an. KI nicht vertrauen. Neu starten.",
+    ),
+    "unfit_note.F-03": (
+        "Images still arrive. Read them directly. Call service.",
+        "Bilder kommen an. Direkt ansehen. Service rufen.",
+    ),
+    "unfit_note.F-04": (
+        "Images still arrive. The AI may be slow. Call service.",
+        "Bilder kommen an. KI evtl. langsam. Service rufen.",
+    ),
+    "unfit_note.F-06": ("Images and AI work. Set the time.", "Bilder und KI arbeiten. Zeit stellen."),
+    "unfit_note.F-07": (
+        "Images may not leave the vehicle. Call service.",
+        "Bilder gehen evtl. nicht hinaus. Service rufen.",
+    ),
+    "unfit_note.F-08": (
+        "It restarts by itself. Otherwise restart the system.",
+        "Startet von selbst neu. Sonst System neu starten.",
+    ),
+    "unfit_note.F-09": (
+        "Images and AI work, but slower. Check the fan.",
+        "Bilder und KI arbeiten, aber langsamer. Lüfter prüfen.",
+    ),
+    "unfit_note.F-10": ("Images still arrive. Call service now.", "Bilder kommen noch an. Jetzt Service rufen."),
+    "unfit_note.F-11": ("Images still arrive. Restart the system.", "Bilder kommen an. System neu starten."),
+    "unfit_note.F-12": ("Images still arrive. Do not rely on the AI.", "Bilder kommen an. KI nicht vertrauen."),
+    "unfit_note.other": ("Images still arrive. Call service.", "Bilder kommen an. Service rufen."),
     # Scores and findings
     "score.haemorrhage": ("score {score} · {band} band", "Score {score} · Bereich {band}"),
     "score.ischaemic": ("score {score} · {band} band", "Score {score} · Bereich {band}"),

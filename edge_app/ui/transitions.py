@@ -49,6 +49,10 @@ class Event(str, Enum):
     CLOCK_RIGHT = "the clocks agree"
     LOCK = "the screen locks"
     UNLOCK = "the screen is unlocked"
+    UNFIT = "the watch finds something wrong"
+    FIT = "the watch finds nothing wrong any more"
+    UNTESTED = "the self-test is due"
+    TESTED = "the self-test has passed"
 
 
 def _phase(phase: Phase, *, newer: bool) -> Callable[[Facts], Facts]:
@@ -86,6 +90,10 @@ EVENTS: dict[Event, Callable[[Facts], Facts]] = {
     Event.CLOCK_RIGHT: lambda f: replace(f, clock_wrong=False),
     Event.LOCK: lambda f: replace(f, locked=True),
     Event.UNLOCK: lambda f: replace(f, locked=False),
+    Event.UNFIT: lambda f: replace(f, unfit=("F-09",)),
+    Event.FIT: lambda f: replace(f, unfit=()),
+    Event.UNTESTED: lambda f: replace(f, untested=True),
+    Event.TESTED: lambda f: replace(f, untested=False),
 }
 """What each event does to the facts."""
 
@@ -94,7 +102,8 @@ _States = frozenset[ScreenState]
 
 ALL: _States = frozenset(ScreenState)
 QUIET: _States = frozenset({_S.DEGRADED, _S.DISK_LOW, _S.READY, _S.SCANNER_SILENT, _S.CLOCK_BAD})
-IDLE: _States = QUIET | {_S.DISK_FULL, _S.LOCKED, _S.MODEL_MISSING, _S.STARTING}
+CHECKED: _States = frozenset({_S.NOT_FIT, _S.SELF_TEST, _S.LOCKED})
+IDLE: _States = QUIET | CHECKED | {_S.DISK_FULL, _S.MODEL_MISSING, _S.STARTING}
 ARRIVING: _States = frozenset({_S.RECEIVING, _S.STALLED})
 WORKING: _States = frozenset({_S.ANALYSING, _S.CHECKING})
 DONE: _States = frozenset(
@@ -153,17 +162,17 @@ TRANSITIONS: dict[Event, tuple[tuple[_States, _States], ...]] = {
         (_to(_S.STARTING), IDLE - {_S.STARTING}),
         (_AI, ALL - _AI),
     ),
-    Event.MODEL_LOST: ((QUIET | {_S.LOCKED}, _to(_S.MODEL_MISSING)),),
-    Event.MODEL_FOUND: ((_to(_S.MODEL_MISSING), QUIET | {_S.LOCKED}),),
+    Event.MODEL_LOST: ((QUIET | CHECKED, _to(_S.MODEL_MISSING)),),
+    Event.MODEL_FOUND: ((_to(_S.MODEL_MISSING), QUIET | CHECKED),),
     Event.FALLBACK: ((_to(_S.READY), _to(_S.DEGRADED)),),
     Event.DISK_LOW: (
         (_to(_S.READY, _S.DEGRADED), _to(_S.DISK_LOW)),
-        (_to(_S.DISK_FULL), _to(_S.DISK_LOW, _S.SCANNER_SILENT, _S.CLOCK_BAD, _S.MODEL_MISSING, _S.LOCKED)),
+        (_to(_S.DISK_FULL), _to(_S.DISK_LOW, _S.SCANNER_SILENT, _S.CLOCK_BAD, _S.MODEL_MISSING) | CHECKED),
     ),
-    Event.DISK_FULL: ((QUIET | {_S.MODEL_MISSING, _S.LOCKED}, _to(_S.DISK_FULL)),),
+    Event.DISK_FULL: ((QUIET | CHECKED | {_S.MODEL_MISSING}, _to(_S.DISK_FULL)),),
     Event.DISK_FREE: (
         (_to(_S.DISK_LOW), _to(_S.READY, _S.DEGRADED)),
-        (_to(_S.DISK_FULL), (QUIET - {_S.DISK_LOW}) | {_S.MODEL_MISSING, _S.LOCKED}),
+        (_to(_S.DISK_FULL), (QUIET - {_S.DISK_LOW}) | CHECKED | {_S.MODEL_MISSING}),
     ),
     Event.SCANNER_SILENT: ((_to(_S.READY, _S.DEGRADED, _S.DISK_LOW), _to(_S.SCANNER_SILENT)),),
     Event.SCANNER_HEARD: ((_to(_S.SCANNER_SILENT), _to(_S.READY, _S.DEGRADED, _S.DISK_LOW)),),
@@ -171,5 +180,9 @@ TRANSITIONS: dict[Event, tuple[tuple[_States, _States], ...]] = {
     Event.CLOCK_RIGHT: ((_to(_S.CLOCK_BAD), QUIET - {_S.CLOCK_BAD}),),
     Event.LOCK: ((QUIET, _to(_S.LOCKED)),),
     Event.UNLOCK: ((_to(_S.LOCKED), QUIET),),
+    Event.UNFIT: ((QUIET | {_S.LOCKED, _S.SELF_TEST}, _to(_S.NOT_FIT)),),
+    Event.FIT: ((_to(_S.NOT_FIT), QUIET | {_S.LOCKED, _S.SELF_TEST}),),
+    Event.UNTESTED: ((QUIET | {_S.LOCKED}, _to(_S.SELF_TEST)),),
+    Event.TESTED: ((_to(_S.SELF_TEST), QUIET | {_S.LOCKED}),),
 }
 """Event → (from any of these states, to one of those); in all other states the event changes nothing."""

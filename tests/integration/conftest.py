@@ -69,11 +69,10 @@ class Serving:
         return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
-def start_serving(data: Path, *options: str) -> Serving:
-    """Start `msu serve` headless on a free port and wait for its READY line."""
-    process = subprocess.Popen(
-        [*MSU, "serve", "--data", str(data), "--port", "0", "--headless", *options], stdout=subprocess.PIPE, text=True
-    )
+def start_serving(data: Path, *options: str, config: Path | None = None) -> Serving:
+    """Start `msu serve` headless on a free port, or with settings, and wait for its READY line."""
+    where = ("--config", str(config)) if config else ("--data", str(data), "--port", "0")
+    process = subprocess.Popen([*MSU, "serve", *where, "--headless", *options], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line.startswith("READY "), f"msu serve said {line!r}"

@@ -236,6 +236,7 @@ def beat(
     link: str = "up",
     deliver: bool | None = True,
     refused: str = "",
+    unfit: tuple[str, ...] = (),
 ) -> None:
     """Let the processes give a sign of life at `at_s`; None for one that died long before, False for none."""
     free = {"free_bytes": free_gb << 30, "total_bytes": 1000 << 30}
@@ -245,6 +246,7 @@ def beat(
         ("receive", receive, {"refused": refused} if refused else {**receiver, "low_disk": low_disk}),
         ("work", work, {**worker, "problem": problem, "fallback": fallback}),
         ("deliver", deliver, {"link": link}),
+        ("watch", bool(unfit), {"findings": [{"check": "", "ok": False, "code": code} for code in unfit]}),
     ):
         if lives is False:
             continue
@@ -452,6 +454,8 @@ STATES: dict[str, Setup] = {
     "degraded": Setup(processes={"fallback": "no engine"}),
     "scanner_silent": Setup(late_s=754.0),
     "clock_bad": Setup(local=NOW.replace(year=2000)),
+    "self_test": Setup(processes={"unfit": ("F-02",)}),
+    "not_fit": Setup(processes={"unfit": ("F-09",)}),
     "locked": Setup(_locked),
     "receiver_stopped": Setup(processes={"receive": None}),
     "receiver_refused": Setup(
