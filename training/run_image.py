@@ -219,6 +219,7 @@ class _Trainer:
             "weights": self.started_from,
             "profile_sha256": facts["profile_sha256"],
             "licences": facts["licences"],
+            "synthetic": facts["synthetic"],
             "best": {
                 "epoch": 1 + min(range(len(self.log)), key=lambda i: self.log[i]["loss"]),
                 "loss": self.best.best_loss,

@@ -23,7 +23,10 @@ from edge_app.series.selection import CT_IMAGE_STORAGE
 from training.data.lookalikes import slice_fingerprint
 from training.data.records import Reject
 
-__all__ = ["FileFacts", "dicom_files", "examine", "load_header", "load_image"]
+__all__ = ["SYNTHETIC", "FileFacts", "dicom_files", "examine", "load_header", "load_image"]
+
+SYNTHETIC = "SYNTHETIC"
+"""What the simulator writes into headers, or into the file meta information of a layout that has no such attribute."""
 
 _NOT_DICOM_SUFFIXES = frozenset((".csv", ".txt", ".png", ".json", ".md", ".zip", ".gz"))
 _WRAP = 4096
@@ -45,6 +48,8 @@ class FileFacts:
     pixel_hash: str
     fingerprint: str
     """How the slice looks (`training.data.lookalikes`)."""
+    synthetic: bool = False
+    """Made by a simulator: its header or its file meta information says so."""
 
 
 def dicom_files(folder: Path) -> list[Path]:
@@ -82,7 +87,7 @@ def examine(root: Path, path: Path, source: str, *, patient: str = "") -> FileFa
         image = decode_slice(ds, header)
     except InputError as error:
         return Reject(source, name, "unreadable", error.message)
-    return FileFacts(name, header, _pixel_hash(image), slice_fingerprint(image.hu))
+    return FileFacts(name, header, _pixel_hash(image), slice_fingerprint(image.hu), _is_synthetic(ds))
 
 
 def load_image(path: Path) -> SliceImage:
@@ -119,6 +124,12 @@ def load_header(path: Path) -> tuple[SliceHeader, pydicom.Dataset]:
     except PYDICOM_ERRORS as error:
         raise InputError(f"{path} cannot be read: {type(error).__name__}: {error}", remedy=_REMEDY) from error
     return read_header(ds), ds
+
+
+def _is_synthetic(ds: pydicom.Dataset) -> bool:
+    said = [str(ds.get(keyword, "")) for keyword in ("Manufacturer", "InstitutionName", "ImageComments")]
+    said.append(str(getattr(ds, "file_meta", pydicom.Dataset()).get("ImplementationVersionName", "")))
+    return any(SYNTHETIC in words for words in said)
 
 
 def _unwrap(ds: pydicom.Dataset) -> None:

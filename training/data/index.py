@@ -26,7 +26,7 @@ from training.data.records import LICENCES, IndexedSlice, IndexedStudy, Reject
 
 __all__ = ["Index", "build_index", "read_index", "rejects_path", "write_index"]
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when a column changes its meaning; older files are then refused."""
 
 _META = b"msu-index"
@@ -49,6 +49,7 @@ _SCHEMA = pa.schema(
         ("reversed_stack_hash", pa.string()),
         ("fingerprint", pa.string()),
         ("mask_turn", pa.int8()),
+        ("synthetic", pa.bool_()),
         ("sop_uid", pa.string()),
         ("path", pa.string()),
         ("label", pa.int8()),
@@ -116,6 +117,7 @@ def write_index(index: Index, rejects: Sequence[Reject], path: Path) -> None:
         "roots": index.roots,
         "licences": {source: LICENCES.get(source, LICENCES["generic"]) for source in index.roots},
         "classes": index.classes(),
+        "synthetic": any(study.synthetic for study in index.studies),
         "rejects": dict(Counter(reject.code for reject in rejects)),
     }
     schema = _SCHEMA.with_metadata({_META: json.dumps(meta).encode()})

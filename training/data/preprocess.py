@@ -41,7 +41,7 @@ from training.shards import INPUT_SHAPE, MASK_SIZE
 
 __all__ = ["DESCRIPTION", "DTYPES", "FORMAT", "Preparation", "encode", "preprocess", "shard_names"]
 
-FORMAT = 1
+FORMAT = 2
 DESCRIPTION = "prepared.json"
 """What a folder of shards holds: profile and its hash, type, studies of each shard. One folder, one preparation."""
 
@@ -149,6 +149,7 @@ def _describe(index: Index, split: Split, groups: Sequence[Sequence[IndexedStudy
         "shards": len(groups),
         "studies": sum(len(group) for group in groups),
         "slices": sum(len(study.slices) for group in groups for study in group),
+        "synthetic": any(study.synthetic for group in groups for study in group),
         "licences": {source: LICENCES.get(source, LICENCES["generic"]) for source in sources},
     }
 

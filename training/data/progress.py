@@ -20,7 +20,7 @@ from training.data.records import Reject
 
 __all__ = ["Batch", "examine_batch"]
 
-_FORMAT = 1
+_FORMAT = 2
 """Raise it with every change of what `examine` finds: older batches are then read again."""
 
 _TUPLES = ("image_type", "image_position_mm", "image_orientation", "pixel_spacing_mm")
@@ -65,7 +65,7 @@ def _revive(body: dict[str, Any]) -> FileFacts | Reject:
     header: dict[str, Any] = {
         name: _tuple(value) if name in _TUPLES else value for name, value in body["header"].items()
     }
-    return FileFacts(body["path"], SliceHeader(**header), body["pixel_hash"], body["fingerprint"])
+    return FileFacts(body["path"], SliceHeader(**header), body["pixel_hash"], body["fingerprint"], body["synthetic"])
 
 
 def _tuple(value: Sequence[Any] | None) -> tuple[Any, ...] | None:

@@ -85,6 +85,8 @@ class IndexedStudy:
     mask_turn: int
     """How masks lie to the slices in standard orientation, 0–7 (`training.data.pictures`)."""
     slices: tuple[IndexedSlice, ...]
+    synthetic: bool = False
+    """Made by a simulator; whatever is trained on it carries the mark to the screen."""
 
     @property
     def key(self) -> str:

@@ -129,6 +129,7 @@ def build_study(
         fingerprint=study_fingerprint([found.fingerprint for found in ordered]),
         mask_turn=mask_turn,
         slices=slices,
+        synthetic=any(found.synthetic for found in ordered),
     )
 
 

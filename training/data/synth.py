@@ -28,6 +28,7 @@ from edge_app.simulator.scanner import PERSONALITIES, Personality
 from edge_app.simulator.study import Label, SyntheticStudy, make_study
 from training.data import aisd, generic, rsna
 from training.data.atomic import replacing
+from training.data.files import SYNTHETIC
 from training.data.parallel import Workers
 
 __all__ = ["LAYOUTS", "StudyOrder", "plan", "write_corpus"]
@@ -152,6 +153,7 @@ def _write_rsna(study: SyntheticStudy, root: Path, _number: int) -> Rows:
             ds.StudyInstanceUID = _name(study, 10, "study")
             ds.SeriesInstanceUID = _name(study, 10, "series")
             ds.StudyID = ""
+            ds.file_meta.ImplementationVersionName = SYNTHETIC  # Kaggle's attributes have no place for it
             ds.save_as(folder / f"{image}.dcm", enforce_file_format=True)
         positive = bool(study.label_per_slice[k])
         found = {kind for kind in kinds if positive}
