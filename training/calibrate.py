@@ -6,13 +6,23 @@ from the upper one on it is suspected, and in between the vehicle says INDETERMI
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from edge_app.inference.manifest import OperatingPoint, ReliabilityBin
 
-__all__ = ["calibrated", "choose_operating_point", "fit_temperature", "reliability_bins"]
+__all__ = [
+    "MAX_ABSTENTION",
+    "TARGET_SENSITIVITY",
+    "TARGET_SPECIFICITY",
+    "calibrated",
+    "choose_operating_point",
+    "fit_temperature",
+    "reliability_bins",
+]
 
 TARGET_SENSITIVITY = 0.98
 """Share of validation studies with the finding that must not fall below the lower threshold."""
@@ -48,7 +58,14 @@ def calibrated(logits: torch.Tensor, temperature: float) -> NDArray[np.float64]:
     return np.asarray(torch.softmax(logits.double() / temperature, dim=1).numpy())
 
 
-def choose_operating_point(probability: NDArray[np.float64], present: NDArray[np.bool_]) -> OperatingPoint:
+def choose_operating_point(
+    probability: NDArray[np.float64],
+    present: NDArray[np.bool_],
+    *,
+    sensitivity: float = TARGET_SENSITIVITY,
+    specificity: float = TARGET_SPECIFICITY,
+    max_abstention: float = MAX_ABSTENTION,
+) -> OperatingPoint:
     """Choose both thresholds of one finding.
 
     Parameters
@@ -57,15 +74,19 @@ def choose_operating_point(probability: NDArray[np.float64], present: NDArray[np
         (studies,) of the finding, calibrated.
     present
         (studies,) whether the study has it.
+    sensitivity, specificity, max_abstention
+        Shares: of the studies with the finding at or above `t_lo`, of those without it below `t_hi`, and the most that
+        may lie in between.
     """
-    t_lo = min(float(np.quantile(probability[present], 1.0 - TARGET_SENSITIVITY, method="lower")), MAX_T_LO)
-    t_hi = max(float(np.quantile(probability[~present], TARGET_SPECIFICITY, method="higher")), MIN_T_HI)
+    t_lo = min(float(np.quantile(probability[present], 1.0 - sensitivity, method="lower")), MAX_T_LO)
+    t_hi = max(float(np.quantile(probability[~present], specificity, method="higher")), MIN_T_HI)
     # Where both targets leave too many in between, the upper threshold gives way: a false alarm is read, a silence not.
     above = np.sort(probability[probability >= t_lo])
-    allowed = int(MAX_ABSTENTION * len(probability))
+    allowed = int(max_abstention * len(probability))
     if allowed < len(above):
         t_hi = min(t_hi, float(above[allowed]))
-    return OperatingPoint(t_lo=round(t_lo, 4), t_hi=round(max(t_lo, t_hi), 4))
+    t_lo = math.floor(t_lo * 1e4) / 1e4  # never up: the study it was taken from must stay above
+    return OperatingPoint(t_lo=t_lo, t_hi=round(max(t_lo, t_hi), 4))
 
 
 def reliability_bins(

@@ -45,9 +45,15 @@ class FeatureCache:
         self.computed = 0
 
     def rows(
-        self, data: PreparedSet, slices: NDArray[np.int64], *, batch: int = 64, title: str = "features"
+        self,
+        data: PreparedSet,
+        slices: NDArray[np.int64],
+        *,
+        batch: int = 64,
+        title: str = "features",
+        quiet: bool = False,
     ) -> FloatArray:
-        """Return (n, F + 3) float32 for slice numbers (n,), computing what is missing.
+        """Return (n, F + 3) float32 for slice numbers (n,), computing what is missing; `quiet` shows no progress.
 
         Raises
         ------
@@ -56,7 +62,7 @@ class FeatureCache:
         """
         rows = np.empty((len(slices), self.model.features + 3), np.float32)
         with self._open() as table:
-            for first in tqdm(range(0, len(slices), batch), desc=title, unit="batch"):
+            for first in tqdm(range(0, len(slices), batch), desc=title, unit="batch", disable=quiet):
                 part = slices[first : first + batch]
                 images = data.inputs(part)
                 rows[first : first + len(part)] = self._batch(table, images, rows.shape[1])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from training.evaluate_cli import add_evaluate_arguments, run_evaluate
 from training.search_cli import add_search_arguments
 
 if TYPE_CHECKING:
@@ -60,6 +61,11 @@ def train_parser() -> argparse.ArgumentParser:
     patient.add_argument("--epochs", type=int, metavar="N", help="in place of the recipe's")
     patient.add_argument("--seed", type=int, default=2023)
     _add_found(patient)
+
+    evaluate = command("evaluate", run_evaluate, "judge an experiment; opens the test split, once, and says so")
+    _add_data(evaluate)
+    _add_image(evaluate)
+    add_evaluate_arguments(evaluate)
 
     bring = command("import", _import, "take up weights trained with the published code (state dicts only)")
     bring.add_argument("kind", choices=("image", "gru", "transformer"))
@@ -143,10 +149,13 @@ def _features(arguments: argparse.Namespace) -> int:
 
 def _patient(arguments: argparse.Namespace) -> int:
     from training.data.prepared import open_prepared
+    from training.experiment import prepared_facts, read_description
     from training.feature_cache import open_cache, study_features
+    from training.opening import refuse_if_opened
     from training.run_patient import save_patient, train_studies
     from training.weights import weights_hash
 
+    refuse_if_opened(arguments.out)
     found = _found(arguments, arguments.arch)
     sets = open_prepared(arguments.data)
     cache = open_cache(arguments.image, arguments.data, arguments.device)
@@ -161,7 +170,13 @@ def _patient(arguments: argparse.Namespace) -> int:
         changes=found.changes,
         sizes=found.sizes,
     )
-    origin = {"image": str(arguments.image), "image_weights": weights_hash(cache.model)}
+    facts, image = prepared_facts(arguments.data), read_description(arguments.image / "image.json", "msu train image")
+    origin = {
+        "image": str(arguments.image),
+        "image_weights": weights_hash(cache.model),
+        "data": facts["content_sha256"],
+        "synthetic": facts["synthetic"] or bool(image.get("synthetic")),
+    }
     arguments.out.mkdir(parents=True, exist_ok=True)
     save_patient(arguments.out, model, {**description, **origin})
     best = description["best"]

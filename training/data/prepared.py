@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,18 +81,6 @@ class PreparedSet:
     def study_labels(self) -> NDArray[np.int64]:
         """Return (studies,) class of each study."""
         return np.asarray([study.label for study in self.studies], np.int64)
-
-    def only(self, studies: NDArray[np.int64]) -> PreparedSet:
-        """Return the set with these studies alone, in this order, by their numbers."""
-        members = [np.flatnonzero(self.study_of_slice == number) for number in studies]
-        slices = np.concatenate(members) if members else np.zeros(0, np.int64)
-        rows = ("labels", "lesion_area_mm2", "mask_known", "position_mm", "seen", "place")
-        return replace(
-            self,
-            studies=tuple(self.studies[number] for number in studies),
-            study_of_slice=np.repeat(np.arange(len(members)), [len(part) for part in members]),
-            **{name: getattr(self, name)[slices] for name in rows},
-        )
 
     def inputs(self, slices: NDArray[np.int64]) -> NDArray[Any]:
         """Return (n, 3, 224, 224) for slice numbers (n,): uint8 0–255, or float16 in [0, 1], as they were stored."""

@@ -1,0 +1,98 @@
+"""What thresholds chosen on validation do on other studies, and whether that is enough to go on the road with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta
+
+from edge_app.core.types import CLASSES
+from training.bootstrap import PatientBootstrap
+
+__all__ = ["TARGETS", "exact_lower_bound", "operating_table", "release_gates"]
+
+TARGETS = (0.90, 0.95, 0.98, 0.99)
+"""Sensitivities on validation that the table gives thresholds for."""
+
+FEWEST_POSITIVES = 202
+LEAST_SENSITIVITY, LEAST_SPECIFICITY = 0.95, 0.80
+MOST_ECE, SLOPES = 0.05, (0.8, 1.2)
+MOST_ABSTENTION = 0.15
+
+
+def operating_table(
+    chosen_on: tuple[NDArray[np.float64], NDArray[np.int64]],
+    judged: tuple[NDArray[np.float64], NDArray[np.int64]],
+    bootstrap: PatientBootstrap,
+) -> list[dict[str, Any]]:
+    """Return for each finding and target sensitivity the threshold, and what it gives on the judged studies.
+
+    Parameters
+    ----------
+    chosen_on, judged
+        Calibrated probabilities (studies, 3) and labels (studies,) of validation, and of the studies to judge.
+    bootstrap
+        Draws of the judged studies' patients.
+    """
+    rows = []
+    (known, known_labels), (probability, labels) = chosen_on, judged
+    for index, finding in enumerate(CLASSES[1:], start=1):
+        present = known_labels == index
+        if not present.any():
+            continue
+        for target in TARGETS:
+            threshold = float(np.quantile(known[present, index], 1.0 - target, method="lower"))
+            said, true = probability[:, index] >= threshold, labels == index
+            rows.append(
+                {
+                    "finding": finding,
+                    "target_sensitivity": target,
+                    "threshold": round(threshold, 4),
+                    "sensitivity": bootstrap.rate(said, true),
+                    "specificity": bootstrap.rate(~said, ~true),
+                }
+            )
+    return rows
+
+
+def exact_lower_bound(hits: int, n: int) -> float:
+    """Return the lower end of the exact 95 % interval (Clopper and Pearson): where all are hit, a bootstrap says 1."""
+    return float(beta.ppf(0.025, hits, n - hits + 1)) if hits else 0.0
+
+
+def release_gates(test: Mapping[str, Any], calibration: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what SCREEN.md R23 to R25 ask before a model may be used, and whether it is met.
+
+    Parameters
+    ----------
+    test
+        From `training.evaluate.evaluate_studies`.
+    calibration
+        From `training.reliability.judge_calibration`.
+    """
+    found = test["per_class"]["hemorrhage"]
+    sensitivity = found["sensitivity_indeterminate_as_detected"]
+    n, value = sensitivity["n"], sensitivity["value"] or 0.0
+    lower = exact_lower_bound(round(value * n), n) if n else 0.0
+    specificity = found["specificity"]["value"]
+    abstention = test["abstention"]["value"]
+    gates = [
+        ("R24", f"at least {FEWEST_POSITIVES} haemorrhages", n, n >= FEWEST_POSITIVES),
+        ("R24", f"haemorrhage: sensitivity (INDETERMINATE counts as found), lower exact 95 % bound ≥ "
+                f"{LEAST_SENSITIVITY}", round(lower, 4), lower >= LEAST_SENSITIVITY),
+        ("R24", f"haemorrhage: specificity ≥ {LEAST_SPECIFICITY}", specificity,
+         specificity is not None and specificity >= LEAST_SPECIFICITY),
+        ("R25", f"at most {MOST_ABSTENTION:.0%} INDETERMINATE", abstention, abstention <= MOST_ABSTENTION),
+    ]  # fmt: skip
+    for finding in CLASSES[1:]:
+        after = calibration["after"][finding]
+        ece, slope = after["ece"]["value"], after["slope"]
+        gates.append(("R23", f"{finding}: ECE ≤ {MOST_ECE}", ece, ece <= MOST_ECE))
+        if slope is not None:
+            gates.append(
+                ("R23", f"{finding}: calibration slope {SLOPES[0]}–{SLOPES[1]}", slope, SLOPES[0] <= slope <= SLOPES[1])
+            )
+    return [{"id": i, "asked": asked, "measured": value, "met": bool(met)} for i, asked, value, met in gates]

@@ -1,0 +1,252 @@
+"""Judge an experiment: image and patient network on prepared studies; read from top to bottom.
+
+Temperature and thresholds come from validation studies, and so do the checks for shortcuts; the source probe looks at
+training and validation. The test split is opened once (`training.opening`), after all that. What comes out is
+``evaluation.json``, ``report.html``, ``cases.csv`` (which study is which case: stays at home) and ``bundle.json``, from
+which `msu bundle make` takes what the vehicle needs to know, and the model card.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from edge_app.core.clock import utc_iso, utc_now
+from edge_app.core.errors import TrainingError
+from edge_app.core.types import CLASSES
+from training import calibrate
+from training.bootstrap import PatientBootstrap
+from training.commit import producer_commit
+from training.data.atomic import replacing
+from training.data.prepared import PreparedSet, open_prepared
+from training.evaluate import Thresholds, evaluate_studies, verdicts
+from training.evaluation_facts import anonymous, case_facts, data_facts, network_facts
+from training.evaluation_text import bundle_description, headline
+from training.experiment import prepared_facts, read_description, write_description
+from training.feature_cache import FeatureCache, open_cache, study_features, study_records
+from training.opening import Answers, SealedTest
+from training.operating import operating_table, release_gates
+from training.reliability import judge_calibration
+from training.report_html import report_html
+from training.run_patient import load_patient
+from training.shortcuts import answers_without_brain, contrast_within_sources
+from training.source_probe import probe_sources
+from training.train_patient import predict_patients
+from training.weights import weights_hash
+from training.worst_cases import Case, draw_sheets, find_worst
+
+__all__ = ["BUNDLE", "CASES", "EVALUATION", "REPORT", "EvaluateRun", "evaluate_experiment"]
+
+EVALUATION, REPORT, CASES, BUNDLE = "evaluation.json", "report.html", "cases.csv", "bundle.json"
+FORMAT = 1
+NO_DISTANCE = 1.0
+"""Threshold for published networks, which tell no distance (0)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateRun:
+    """What to judge, on what, and where to."""
+
+    data: Path
+    image: Path
+    patient: Path
+    out: Path
+    side: str = "test"
+    """``test``, or ``validation``, which leaves the test split closed."""
+    device: str = ""
+    open_again: str = ""
+    """Why the test split is opened again for other weights in the same folder."""
+    target_sensitivity: float = calibrate.TARGET_SENSITIVITY
+    target_specificity: float = calibrate.TARGET_SPECIFICITY
+    max_abstention: float = calibrate.MAX_ABSTENTION
+    cases: int = 12
+    """Worst cases shown."""
+    name: str = ""
+    version: str = "0.1.0"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Side:
+    data: PreparedSet
+    logits: torch.Tensor
+    distances: NDArray[np.float64]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        return self.data.study_labels()
+
+    @property
+    def patients(self) -> list[str]:
+        return [f"{study.source}|{study.patient_id}" for study in self.data.studies]
+
+    @property
+    def sources(self) -> list[str]:
+        return [study.source for study in self.data.studies]
+
+
+def evaluate_experiment(run: EvaluateRun) -> dict[str, Any]:
+    """Judge, write everything to `run.out`, and return what ``evaluation.json`` holds.
+
+    Raises
+    ------
+    LeakageError
+        If the prepared splits leak.
+    TrainingError
+        If data and networks do not belong together, or the test split was opened before with others.
+    """
+    sets, facts = open_prepared(run.data), prepared_facts(run.data)
+    cache = open_cache(run.image, run.data, run.device)
+    model, described = load_patient(run.patient)
+    image_described = read_description(run.image / "image.json", "msu train image")
+    _belong_together(run, cache, described)
+    sealed = SealedTest(
+        run.patient,
+        run.data,
+        data_sha256=facts["content_sha256"],
+        image_sha256=weights_hash(cache.model),
+        patient_sha256=weights_hash(model),
+        commit=producer_commit(),
+    )
+
+    known = study_features(cache, sets["validation"], title="validation")
+    logits, distances = predict_patients(model, known)  # type: ignore[arg-type]
+    validation = _Side(sets["validation"], logits, distances.double().numpy())
+    temperature, thresholds = _choose(validation, described, run)
+    shortcuts = {
+        "without_brain": answers_without_brain(cache, model, validation.data),
+        "within_sources": contrast_within_sources(known, validation.data),
+        "side": "validation",
+    }
+    probe = probe_sources([sets["train"], sets["validation"]])
+
+    judged = validation if run.side == "validation" else _open_test(run, sealed, cache, model, sets["test"])
+    draws, results, calibration = {}, {}, {}
+    for side, of in {"validation": validation, run.side: judged}.items():
+        draws[side] = PatientBootstrap(of.patients)
+        results[side] = evaluate_studies(
+            study_records(of.data), calibrate.calibrated(of.logits, temperature), of.distances, thresholds,
+            patients=of.patients, sources=of.sources,
+        )  # fmt: skip
+        calibration[side] = judge_calibration(of.logits, of.labels, temperature, draws[side])
+    probabilities = calibrate.calibrated(judged.logits, temperature)
+    worst = find_worst(judged.labels, probabilities, verdicts(probabilities, judged.distances, thresholds), run.cases)
+    evaluation: dict[str, Any] = {
+        "format": FORMAT,
+        "created_utc": utc_iso(utc_now()),
+        "commit": producer_commit(),
+        "side": run.side,
+        "synthetic": bool(facts["synthetic"] or image_described.get("synthetic") or described.get("synthetic")),
+        "data": data_facts(run.data, facts, sets),
+        "networks": network_facts(cache, image_described, run.patient, model, described),
+        "operating_points": {name: point.model_dump() for name, point in thresholds.operating_points.items()},
+        "targets": {
+            "sensitivity": run.target_sensitivity,
+            "specificity": run.target_specificity,
+            "max_abstention": run.max_abstention,
+        },
+        "temperature": round(temperature, 6),
+        "distance_threshold": round(thresholds.distance, 4),
+        "tells_distance": described.get("distance_threshold") is not None,
+        **results,
+        "calibration": calibration,
+        "operating_table": operating_table(
+            (calibrate.calibrated(validation.logits, temperature), validation.labels),
+            (probabilities, judged.labels),
+            draws[run.side],
+        ),
+        "release_gates": release_gates(results[run.side], calibration[run.side]),
+        "source_probe": probe.to_json(),
+        "shortcuts": shortcuts,
+        "openings": {"of_this_experiment": sealed.openings, "of_this_split": sealed.count()},
+        "worst_cases": [case_facts(case, judged.data) for case in worst],
+    }
+    evaluation["headline"] = headline(evaluation)
+    _write(run, evaluation, judged, probabilities, worst, cache)
+    return evaluation
+
+
+def _belong_together(run: EvaluateRun, cache: FeatureCache, described: dict[str, Any]) -> None:
+    width = cache.model.features + len(CLASSES)
+    trained_on = described.get("image_weights")
+    if described["features"] != width:
+        raise TrainingError(
+            f"{run.patient} reads {described['features']} numbers a slice, {run.image} gives {width}",
+            remedy="Give the image network that the patient network was trained on.",
+        )
+    if trained_on is not None and trained_on != weights_hash(cache.model):
+        raise TrainingError(
+            f"{run.patient} was trained on the features of {described.get('image')}, not on those of {run.image}",
+            remedy="Give that folder as --image, or train the patient network again.",
+        )
+
+
+def _choose(validation: _Side, described: dict[str, Any], run: EvaluateRun) -> tuple[float, Thresholds]:
+    """Return temperature and thresholds, chosen on validation studies."""
+    labels = validation.labels
+    for index, name in enumerate(CLASSES):
+        if not (labels == index).any():
+            raise TrainingError(
+                f"no {name} study in validation to choose thresholds by", remedy="Add studies and split again."
+            )
+    temperature = calibrate.fit_temperature(validation.logits, labels)
+    probabilities = calibrate.calibrated(validation.logits, temperature)
+    points = {
+        name: calibrate.choose_operating_point(
+            probabilities[:, CLASSES.index(name)],
+            labels == CLASSES.index(name),
+            sensitivity=run.target_sensitivity,
+            specificity=run.target_specificity,
+            max_abstention=run.max_abstention,
+        )
+        for name in CLASSES[1:]
+    }
+    distance = described.get("distance_threshold")
+    return temperature, Thresholds(points, NO_DISTANCE if distance is None else float(distance))  # type: ignore[arg-type]
+
+
+def _open_test(run: EvaluateRun, sealed: SealedTest, cache: FeatureCache, model: nn.Module, data: PreparedSet) -> _Side:
+    keys = tuple(study.key for study in data.studies)
+    answers = sealed.open(run.open_again)
+    if answers is None or answers.keys != keys:
+        logits, distances = predict_patients(model, study_features(cache, data, title="test"))  # type: ignore[arg-type]
+        answers = Answers(keys, logits.double().numpy(), distances.double().numpy())
+        sealed.keep(answers)
+    else:
+        sys.stderr.write(
+            f"the test split was opened on {sealed.openings[-1]['opened_utc']}; its answers are used again\n"
+        )
+    return _Side(data, torch.from_numpy(answers.logits), answers.distances)
+
+
+def _write(
+    run: EvaluateRun,
+    evaluation: dict[str, Any],
+    judged: _Side,
+    probabilities: NDArray[np.float64],
+    worst: list[Case],
+    cache: FeatureCache,
+) -> None:
+    sheets = draw_sheets(worst, judged.data, cache)
+    run.out.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(["case", "study_key", "source", "label", *(f"p_{name}" for name in CLASSES)])
+    for study, row in zip(judged.data.studies, probabilities.tolist(), strict=True):
+        table.writerow(
+            [anonymous(study.key), study.key, study.source, CLASSES[study.label], *(f"{p:.4f}" for p in row)]
+        )
+    with replacing(run.out / CASES) as file:
+        file.write(text.getvalue().encode("utf-8", "backslashreplace"))
+    with replacing(run.out / REPORT) as file:
+        file.write(report_html(evaluation, judged.labels, probabilities, sheets).encode())
+    write_description(run.out / BUNDLE, bundle_description(evaluation, run.name, run.version))
+    write_description(run.out / EVALUATION, evaluation)
