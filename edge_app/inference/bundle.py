@@ -8,14 +8,10 @@ listed is refused, so that what runs is what was evaluated. The manifest itself 
 from __future__ import annotations
 
 import hashlib
-import stat
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path, PurePosixPath
-from typing import IO, Protocol
+from pathlib import Path
 
 from edge_app.core.errors import BundleError
 from edge_app.core.types import ModelIdentity
@@ -28,6 +24,15 @@ from edge_app.inference.signature import (
     TrustedKeys,
     parse_signature,
 )
+from edge_app.store.containers import (
+    CHUNK_BYTES,
+    UNREADABLE,
+    Files,
+    hash_file,
+    open_container,
+    refusal,
+    small_file,
+)
 
 __all__ = ["MAX_BUNDLE_BYTES", "Bundle", "demo_bundle_path", "inspect_bundle", "load_bundle"]
 
@@ -36,72 +41,6 @@ MAX_BUNDLE_BYTES = 4 << 30
 
 MAX_MANIFEST_BYTES = 1 << 20
 """Most that a manifest may hold; a real one has some 10 kB."""
-
-_CHUNK_BYTES = 1 << 20
-_UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
-_REMEDY = "Copy the bundle again from its source; `msu bundle verify` checks it."
-
-
-class _Files(Protocol):
-    """The files of a bundle by their relative names."""
-
-    def sizes(self) -> dict[str, int]: ...
-
-    def open(self, name: str) -> IO[bytes]: ...
-
-
-class _Folder:
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def sizes(self) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for path in sorted(self._root.rglob("*")):
-            name = path.relative_to(self._root).as_posix()
-            if path.is_symlink():
-                raise _refusal(self._root, f"{name} is a link")
-            if not path.is_dir():
-                found[name] = path.stat().st_size
-        return found
-
-    def open(self, name: str) -> IO[bytes]:
-        return (self._root / name).open("rb")
-
-
-class _Zip:
-    """The files of a zip; a single folder that holds everything is looked through."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._archive = zipfile.ZipFile(path)
-        self._top = ""
-
-    def sizes(self) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for entry in self._archive.infolist():
-            name = entry.filename
-            parts = PurePosixPath(name).parts
-            if "\\" in name or ":" in name or name.startswith("/") or ".." in parts or not parts:
-                raise _refusal(self._path, f"entry {name!r} would leave the bundle")
-            if entry.is_dir():
-                continue
-            if name in found:
-                raise _refusal(self._path, f"entry {name} is there twice")
-            if entry.flag_bits & 1 or stat.S_ISLNK(entry.external_attr >> 16):
-                raise _refusal(self._path, f"entry {name} is encrypted or a link")
-            found[name] = entry.file_size
-        self._top = _single_top(found)
-        return {name.removeprefix(self._top): size for name, size in found.items()}
-
-    def open(self, name: str) -> IO[bytes]:
-        return self._archive.open(self._top + name)
-
-
-def _single_top(names: dict[str, int]) -> str:
-    tops = {name.split("/", 1)[0] for name in names}
-    if MANIFEST_FILE not in names and len(tops) == 1:
-        return f"{tops.pop()}/"
-    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +56,7 @@ class Bundle:
     signer: Signer | None
     """Who signed it, if it was loaded with keys to check with."""
     identity: ModelIdentity
-    _files: _Files
+    _files: Files
 
     @property
     def sha256(self) -> str:
@@ -137,7 +76,7 @@ class Bundle:
         try:
             with self._files.open(name) as file:
                 content = file.read(MAX_BUNDLE_BYTES)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise _refusal(self.path, f"{name} cannot be read: {error}") from error
         if hashlib.sha256(content).hexdigest() != self.manifest.files[name]:
             raise _refusal(self.path, f"{name} has changed since the bundle was loaded")
@@ -153,9 +92,9 @@ class Bundle:
         """
         try:
             with self._files.open(name) as file:
-                while chunk := file.read(_CHUNK_BYTES):
+                while chunk := file.read(CHUNK_BYTES):
                     yield chunk
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise _refusal(self.path, f"{name} cannot be read: {error}") from error
 
 
@@ -187,20 +126,20 @@ def load_bundle(path: Path | None = None, keys: TrustedKeys | None = None) -> Bu
     if not path.exists():
         raise BundleError(f"bundle {path} does not exist", remedy="Check the path given as `bundle`.")
     try:
-        files: _Files = _Folder(path) if path.is_dir() else _Zip(path)
+        files = open_container(path, "bundle", MANIFEST_FILE)
         sizes = files.sizes()
-        raw = _small_file(path, files, sizes, MANIFEST_FILE, MAX_MANIFEST_BYTES)
+        raw = small_file(files, sizes, MANIFEST_FILE, MAX_MANIFEST_BYTES, "bundle", path)
         signature = None
         if SIGNATURE_FILE in sizes:
-            signed = _small_file(path, files, sizes, SIGNATURE_FILE, MAX_SIGNATURE_BYTES)
+            signed = small_file(files, sizes, SIGNATURE_FILE, MAX_SIGNATURE_BYTES, "bundle", path)
             signature = parse_signature(signed, f"bundle {path}")
         signer = keys.check("bundle", raw, signature, str(path)) if keys else None
         manifest, sha256 = parse_manifest(raw, str(path))
         _check_names(path, sizes, manifest)
         for name, wanted in sorted(manifest.files.items()):
-            if _hash(files, name) != wanted:
+            if hash_file(files, name) != wanted:
                 raise _refusal(path, f"{name} does not have the hash that the manifest gives")
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _refusal(path, f"cannot be read: {error}") from error
     identity = ModelIdentity(
         manifest.name, manifest.version, sha256, manifest.synthetic, signer is not None and signer.development
@@ -219,15 +158,6 @@ def inspect_bundle(bundle: Bundle) -> dict[str, object]:
     }
 
 
-def _small_file(path: Path, files: _Files, sizes: dict[str, int], name: str, most: int) -> bytes:
-    if name not in sizes:
-        raise _refusal(path, f"{name} is missing")
-    if sizes[name] > most:
-        raise _refusal(path, f"{name} holds {sizes[name]} bytes, at most {most} are read")
-    with files.open(name) as file:
-        return file.read(most)
-
-
 def _check_names(path: Path, sizes: dict[str, int], manifest: Manifest) -> None:
     if missing := sorted(set(manifest.files) - set(sizes)):
         raise _refusal(path, f"{missing[0]} is in the manifest but not in the bundle")
@@ -237,13 +167,5 @@ def _check_names(path: Path, sizes: dict[str, int], manifest: Manifest) -> None:
         raise _refusal(path, f"its files hold {sum(sizes.values())} bytes, at most {MAX_BUNDLE_BYTES} are read")
 
 
-def _hash(files: _Files, name: str) -> str:
-    digest = hashlib.sha256()
-    with files.open(name) as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _refusal(path: Path, what: str) -> BundleError:
-    return BundleError(f"bundle {path}: {what}", remedy=_REMEDY)
+    return refusal("bundle", path, what)
