@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge_app.inference.manifest import Manifest
+from export.card_evaluation import card_evaluation, card_headline, card_reliability
 
 __all__ = ["model_card"]
 
@@ -18,9 +19,10 @@ def model_card(manifest: Manifest) -> str:
     parts = [
         headline,
         _purpose(manifest),
+        *([said] if (said := card_headline(manifest.evaluation)) else []),
         "## What it is\n\n" + _networks(manifest),
         "## What it was made from\n\n" + _items(manifest.training),
-        "## How it was judged\n\n" + _evaluation(manifest.evaluation),
+        "## How it was judged\n\n" + card_evaluation(manifest.evaluation),
         "## What its numbers mean\n\n" + _thresholds(manifest),
         *(["## Lower precisions\n\n" + _precisions(manifest)] if manifest.precisions else []),
         f"Made {manifest.created_utc} by commit `{manifest.producer_commit}`.",
@@ -58,35 +60,6 @@ def _plain(value: object) -> str:
     return str(value)
 
 
-def _evaluation(evaluation: Mapping[str, Any]) -> str:
-    lines = [
-        "| data | n | accuracy (highest class) | accuracy (decision rule) | INDETERMINATE |",
-        "|---|---|---|---|---|",
-    ]
-    for split, result in evaluation.items():
-        lines.append(
-            f"| {split} | {result['n']} | {_rate(result['accuracy'])} | {_rate(result['decision_accuracy'])} "
-            f"| {result['indeterminate']} |"
-        )
-    test = evaluation.get("test")
-    if test is not None:
-        lines += ["", "On the test studies, by the decision rule, with 95 % bootstrap intervals:", ""]
-        lines += ["| class | sensitivity | specificity |", "|---|---|---|"]
-        for name, rates in test["per_class"].items():
-            lines.append(f"| {name} | {_rate(rates['sensitivity'])} | {_rate(rates['specificity'])} |")
-        for title, key in (("lesion", "by_lesion"), ("scanner", "by_scanner"), ("volume", "by_volume")):
-            lines += ["", f"| {title} | n | accuracy (decision rule) |", "|---|---|---|"]
-            for name, group in test[key].items():
-                lines.append(f"| {name} | {group['n']} | {group['decision_accuracy']:.3f} |")
-    return "\n".join(lines)
-
-
-def _rate(rate: Mapping[str, Any]) -> str:
-    if rate["value"] is None:
-        return "–"
-    return f"{rate['value']:.3f} ({rate['ci95'][0]:.3f}–{rate['ci95'][1]:.3f})"
-
-
 def _thresholds(manifest: Manifest) -> str:
     lines = [
         f"Probabilities are calibrated with temperature {manifest.calibration.temperature:.3f}, fitted on validation.",
@@ -100,7 +73,8 @@ def _thresholds(manifest: Manifest) -> str:
         "",
         f"Studies farther than {manifest.patient.distance_threshold:.3f} from the training data are INDETERMINATE.",
     ]
-    return "\n".join(lines)
+    bins = card_reliability(manifest.calibration.reliability)
+    return "\n".join(lines) + (f"\n\n{bins}" if bins else "")
 
 
 def _precisions(manifest: Manifest) -> str:

@@ -83,7 +83,7 @@ def _strips(
         some = score[labels == index]
         axes.plot(some, index + rng.uniform(-0.3, 0.3, len(some)), ".", color=_COLOURS[index], alpha=0.5, markersize=4)
     axes.axvspan(point["t_lo"], point["t_hi"], color="#f2d98d", alpha=0.6, linewidth=0)
-    axes.set(title=f"{title}: probability by truth", xlim=(-0.02, 1.02), yticks=range(3), yticklabels=CLASSES)
+    axes.set(title=f"{title}, by truth", xlim=(-0.02, 1.02), yticks=range(3), yticklabels=CLASSES)
     axes.set_xlabel("INDETERMINATE in the shaded part")
 
 

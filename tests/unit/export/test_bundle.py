@@ -18,6 +18,7 @@ from edge_app.inference.manifest import (
     PatientModel,
 )
 from export.bundle import describe_bundle, make_bundle
+from export.model_card import model_card
 
 
 def draft(version: str = "1.0.0") -> Manifest:
@@ -77,3 +78,34 @@ def test_a_folder_with_other_things_in_it_is_not_replaced(tmp_path: Path) -> Non
     with pytest.raises(ExportError, match="holds no bundle"):
         make_bundle(tmp_path, draft(), b"image", b"patient")
     assert (tmp_path / "thesis.tex").exists()
+
+
+def test_the_model_card_is_made_from_an_evaluation() -> None:
+    rate = {"value": 0.9, "n": 20, "ci95": [0.8, 1.0]}
+    judged = {
+        "n": 60, "accuracy": rate, "decision_accuracy": rate, "indeterminate": 3,
+        "per_class": {"hemorrhage": {"sensitivity": rate, "specificity": rate, "f1": rate, "auc": rate}},
+        "by_lesion": {"subdural": {"n": 7, "decision_accuracy": 0.8571, "ci95": [0.5, 1.0]}},
+    }  # fmt: skip
+    evaluation = {
+        "headline": ["source-confounded: by its scanner"],
+        "validation": judged,
+        "test": judged,
+        "calibration": {"test": {"before": {"hemorrhage": rate}, "after": {"hemorrhage": rate}}},
+        "source_probe": {"headline": "source-confounded: by its scanner", "views": [
+            {"view": "brain masked out", "sources": ["aisd", "rsna"], "balanced_accuracy": rate, "shuffled": 0.5},
+        ]},
+        "shortcuts": {"without_brain": {"balanced_accuracy": rate, "chance": 0.3333}},
+        "release_gates": [{"id": "R24", "asked": "at least 202 haemorrhages", "measured": 20, "met": False}],
+        "openings_of_this_test_split": 2, "data_sha256": "ab" * 32, "commit": "c0ffee",
+    }  # fmt: skip
+    card = model_card(draft().model_copy(update={"evaluation": evaluation}))
+    assert card.index("> - source-confounded") < card.index("## What it is")
+    for words in (
+        "| hemorrhage | 20 | 0.900 (0.800–1.000) |", "F1 | AUC", "| subdural | 7 | 0.857 (0.500–1.000) |",
+        "| brain masked out | aisd / rsna | 0.900 (0.800–1.000) | 0.50 |", "brain masked out the model reaches 0.900",
+        "**not met**", "opened 2 times", "`c0ffee`", "| test | hemorrhage | 0.900",
+    ):  # fmt: skip
+        assert words in card, words
+    closed = model_card(draft().model_copy(update={"evaluation": {"validation": judged}}))
+    assert "has not been opened" in closed and "On the validation studies" in closed
