@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     make.set_defaults(run=_make)
     make.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder, or one with a bundle")
     make.add_argument("--from", dest="base", type=Path, metavar="BUNDLE", help="take all that is not named from it")
-    make.add_argument("--description", type=Path, metavar="FILE", help="the manifest's fields (JSON)")
+    make.add_argument("--description", type=Path, metavar="FILE", help="bundle.json of `msu train evaluate`")
     make.add_argument("--version", default="", help="the bundle's version")
     for option, text in (
         ("--image", "image network, FP32 (ONNX)"),

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.protobuf.message import DecodeError
 from pydantic import ValidationError
 
 from edge_app.core.clock import utc_iso, utc_now
@@ -27,6 +29,7 @@ from edge_app.preprocessing import get_profile, profile_hash
 from export.bundle import make_bundle
 from export.gate import GoldenScores, judge, score_patients, score_slices
 from export.golden import GoldenSet, read_golden
+from export.onnx_file import facts_of
 from export.rounded import open_faithful
 from training.commit import producer_commit
 
@@ -100,6 +103,8 @@ def assemble(
         raise ExportError("an INT8 network needs its calibration record", remedy="Name it: --calibration FILE.")
     if lower and GOLDEN_FILE not in files:
         raise ExportError(f"{lower[0]} cannot be judged without a golden set", remedy="Name one: --golden FILE.")
+    for name in (IMAGE_FILE, PATIENT_FILE, *lower):
+        _check_facts(name, parts.files[name], manifest)
     evaluation: dict[str, Any] = {}
     try:
         with OnnxBackend(image) as image_backend, OnnxBackend(patient) as patient_backend:
@@ -157,6 +162,26 @@ def _manifest(parts: Parts) -> Manifest:
             remedy="Make the bundle with the version that trained them, or train again.",
         )
     return manifest
+
+
+def _check_facts(name: str, content: bytes, manifest: Manifest) -> None:
+    """Hold what a network says of itself (`export.facts`) against the description; those of others say nothing."""
+    try:
+        facts = facts_of(onnx.load_model_from_string(content))
+    except DecodeError as error:
+        raise ExportError(f"{name} is no ONNX file: {error}", remedy="Export it again: `msu export`.") from error
+    if facts.get("preprocessing_sha256", manifest.preprocessing.sha256) != manifest.preprocessing.sha256:
+        raise ExportError(
+            f"{name} was trained on {facts.get('preprocessing')}, the description names another preprocessing",
+            remedy="Name networks and description of one experiment.",
+        )
+    if facts.get("classes", ",".join(CLASSES)) != ",".join(CLASSES):
+        raise ExportError(f"{name} has the classes {facts['classes']}", remedy="Export it with this version.")
+    if facts.get("synthetic") == "true" and not manifest.synthetic:
+        raise ExportError(
+            f"{name} was trained on SYNTHETIC images, the description says that it was not",
+            remedy="The mark cannot be taken off: train on real studies.",
+        )
 
 
 def _gate(

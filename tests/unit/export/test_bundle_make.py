@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import onnx
 import pytest
 
 from edge_app.core.errors import ExportError
@@ -15,6 +16,7 @@ from edge_app.inference.signature import DEVELOPMENT_KEY, TrustedKeys
 from edge_app.worker.golden_check import check_golden_answers
 from edge_app.worker.models import open_models
 from export.bundle_make import Parts, assemble, read_parts
+from export.onnx_file import write_facts
 from tests.bundles import FEATURES, image_network, patient_network, write_tiny_bundle
 from tests.engines import SCALE, golden_set
 
@@ -79,7 +81,7 @@ def test_a_precision_that_the_gate_refuses_keeps_the_bundle_from_being_made(base
         ({}, "patient.onnx", r"no patient\.onnx"),
         ({"image.onnx": image_network(features=FEATURES + 1)}, "", "features"),
         ({"patient.onnx": patient_network(features=FEATURES + 1)}, GOLDEN_FILE, "features"),
-        ({"image.onnx": b"noise"}, "", "cannot load"),
+        ({"image.onnx": b"noise"}, "", "no ONNX file"),
         ({GOLDEN_FILE: b"noise"}, "", "golden set cannot be read"),
     ],
 )
@@ -133,3 +135,21 @@ def test_a_description_that_is_none_is_refused(tmp_path: Path, content: str | No
 def test_nothing_comes_of_nothing() -> None:
     with pytest.raises(ExportError, match="--from BUNDLE or --description"):
         read_parts(base=None, description=None, files={})
+
+
+@pytest.mark.parametrize(
+    ("facts", "synthetic", "named"),
+    [
+        ({"synthetic": "true"}, False, "SYNTHETIC images, the description says"),
+        ({"preprocessing_sha256": "0" * 64, "preprocessing": "seed2023"}, True, "trained on seed2023"),
+        ({"classes": "a,b"}, True, "the classes a,b"),
+    ],
+)
+def test_a_network_that_says_otherwise_than_the_description_is_refused(
+    base: Path, tmp_path: Path, facts: dict[str, str], synthetic: bool, named: str
+) -> None:
+    model = onnx.load_model_from_string(image_network(scale=SCALE))
+    write_facts(model, facts)
+    parts = parts_of(base, **{"image.onnx": bytes(model.SerializeToString())})
+    with pytest.raises(ExportError, match=named):
+        assemble(tmp_path / "out", Parts({**parts.description, "synthetic": synthetic}, parts.files), key=None)
