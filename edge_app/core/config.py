@@ -179,6 +179,8 @@ class DeliverySettings(_Section):
     """A netrc file with user and password for HTTP destinations; empty: none are sent."""
     compress_below_kbit_s: float = Field(4000.0, ge=0)
     """A link slower than this gets uncompressed images compressed without loss, if the peer takes it; 0: never."""
+    standby: bool = True
+    """Hold an association to DICOM destinations open while a result is expected: its message is there sooner."""
     commitment: bool = True
     """Ask DICOM destinations for Storage Commitment; where they have none, they are asked what they hold."""
     commitment_port: int = Field(0, ge=0, le=65535)

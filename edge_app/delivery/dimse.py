@@ -166,6 +166,18 @@ class Link:
             raise NetworkError("the connection broke before the answer came", remedy="It is tried again by itself.")
         return Receipt(int(status.Status), syntax, size_bytes)
 
+    def echo(self) -> None:
+        """Ask the peer whether it is still there (C-ECHO).
+
+        Raises
+        ------
+        NetworkError
+            If it does not answer.
+        """
+        status = self._calls.run(lambda: self._assoc.send_c_echo())
+        if "Status" not in status:
+            raise NetworkError("the connection broke while it was idle", remedy="It is opened again by itself.")
+
     def _converted(self, item: Item) -> tuple[Any, str]:
         """Return the object in an uncompressed transfer syntax that the peer takes: same UIDs, same pixel values."""
         accepted = [str(uid) for uid in _UNCOMPRESSED if (item.sop_class_uid, str(uid)) in self._agreed]

@@ -44,7 +44,10 @@ _log = get_logger(__name__)
 
 
 class Prover:
-    """Proves what a destination was sent, study by study, when nothing is left to send to it."""
+    """Proves what a destination was sent, study by study, when nothing is left to send to it.
+
+    `before` is called before an association is opened.
+    """
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class Prover:
         *,
         go_on: Callable[[], bool],
         tls: ssl.SSLContext | None = None,
+        before: Callable[[], None] = lambda: None,
         clock: MonotonicClock = monotonic_s,
     ) -> None:
         self._ledger = ledger
@@ -61,6 +65,7 @@ class Prover:
         self._address = address
         self._go_on = go_on
         self._tls = tls
+        self._before = before
         self._clock = clock
         self._backoff = Backoff(settings.retry_first_s, settings.retry_longest_s)
         self._looks: defaultdict[str, int] = defaultdict(int)
@@ -105,6 +110,7 @@ class Prover:
 
     def _ask_dicom(self, study_uid: str, objects: Mapping[str, str], *, commitment: bool) -> set[str] | None:
         """Ask for commitment, or return what the peer holds; None if the answer comes by another way, or never."""
+        self._before()
         calls = Calls(self._go_on)
         answered = threading.Event()
 

@@ -16,7 +16,7 @@ from edge_app.core.errors import MsuError, NetworkError, SendError
 from edge_app.core.logs import get_logger, short
 from edge_app.delivery.compress import LinkSpeed
 from edge_app.delivery.items import Item, items_of_instances, verify
-from edge_app.delivery.link import Connect, Sender
+from edge_app.delivery.link import Connect, Receipt, Sender
 from edge_app.delivery.retry import Backoff
 from edge_app.store import outbox
 from edge_app.store.ledger import Ledger
@@ -61,6 +61,8 @@ class DeliveryQueue:
         False where only results go.
     served
         All destinations that are served now; a row is closed when all of them are done with it.
+    express
+        Sends a message over a connection that is held open; returns None where there is none.
     speed
         What is known of the link's speed; a slow one gets images compressed.
     backoff, clock
@@ -78,6 +80,7 @@ class DeliveryQueue:
         stopped: Callable[[], bool],
         takes_images: bool = True,
         served: Callable[[], Sequence[str]] | None = None,
+        express: Callable[[Item], Receipt | None] | None = None,
         speed: LinkSpeed | None = None,
         backoff: Backoff | None = None,
         clock: MonotonicClock = monotonic_s,
@@ -90,6 +93,7 @@ class DeliveryQueue:
         self._stopped = stopped
         self._takes_images = takes_images
         self._served = served or (lambda: (destination,))
+        self._express = express
         self._speed = speed or LinkSpeed(settings.compress_below_kbit_s)
         self._backoff = backoff or Backoff(settings.retry_first_s, settings.retry_longest_s)
         self._clock = clock
@@ -125,6 +129,8 @@ class DeliveryQueue:
             self._postpone(row, f"{error.code} {error.message}")
             return True
         missing = self._missing(row, items)
+        if missing and self._is_sent_at_once(row, missing[0]):
+            missing = missing[1:]
         if missing:
             if row.kind != "images" and not missing[0].is_message:
                 outbox.note_message_sent(self._ledger, row, self._destination)
@@ -205,6 +211,33 @@ class DeliveryQueue:
             if item.is_message:
                 outbox.note_message_sent(self._ledger, row, self._destination)
 
+    def _is_sent_at_once(self, row: OutboxRow, item: Item) -> bool:
+        """Send a message over the connection that is held open, if there is one and it does it."""
+        if self._express is None or not item.is_message or self._broke[item.sop_uid]:
+            return False
+        try:
+            verify(item)
+        except SendError:
+            return False  # the usual way says what is wrong with it
+        receipt = self._express(item)
+        if receipt is None or not receipt.accepted:
+            return False
+        self._note_sent(row, item, receipt)
+        outbox.note_message_sent(self._ledger, row, self._destination)
+        return True
+
+    def _note_sent(self, row: OutboxRow, item: Item, receipt: Receipt) -> None:
+        outbox.note_sent(
+            self._ledger,
+            self._destination,
+            row.study_uid,
+            item.sop_uid,
+            status=receipt.status,
+            transfer_syntax_uid=receipt.transfer_syntax_uid,
+            sha256=item.sha256,
+            sop_class_uid=item.sop_class_uid,
+        )
+
     def _send(self, link: Sender, row: OutboxRow, item: Item) -> None:
         """Send one object and keep the answer."""
         status, problem = -1, ""
@@ -220,16 +253,7 @@ class DeliveryQueue:
                 )
             status, problem = receipt.status, f"status 0x{receipt.status:04X}"
             if receipt.accepted:
-                outbox.note_sent(
-                    self._ledger,
-                    self._destination,
-                    row.study_uid,
-                    item.sop_uid,
-                    status=receipt.status,
-                    transfer_syntax_uid=receipt.transfer_syntax_uid,
-                    sha256=item.sha256,
-                    sop_class_uid=item.sop_class_uid,
-                )
+                self._note_sent(row, item, receipt)
                 return
         except SendError as error:
             problem = f"{error.code} {error.message}"

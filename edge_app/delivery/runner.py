@@ -16,6 +16,7 @@ from edge_app.delivery.items import Item
 from edge_app.delivery.link import Sender
 from edge_app.delivery.proof import Prover
 from edge_app.delivery.queue import DeliveryQueue
+from edge_app.delivery.standby import Standby
 from edge_app.delivery.web import WebLink
 from edge_app.store.ledger import Ledger
 from edge_app.store.outbox import OutboxRow
@@ -54,6 +55,11 @@ class Runner:
         self._settings = settings
         self._tls = tls if address.tls else None
         self._stop = threading.Event()
+        self._standby = (
+            Standby(ledger, settings, address, tls=self._tls)
+            if settings.standby and address.protocol is Protocol.DICOM
+            else None
+        )
         self._queue = DeliveryQueue(
             ledger,
             settings,
@@ -63,19 +69,28 @@ class Runner:
             stopped=self._stop.is_set,
             takes_images=address.protocol.takes_images,
             served=served,
+            express=self._standby.send if self._standby else None,
         )
-        self._prover = Prover(ledger, settings, address, go_on=self._go_on, tls=self._tls)
+        self._prover = Prover(ledger, settings, address, go_on=self._go_on, tls=self._tls, before=self._free_the_peer)
         self._acknowledger = Acknowledger(ledger, settings, address, go_on=self._go_on, tls=self._tls)
         self._thread = threading.Thread(target=self._run, name=f"deliver {address.host}", daemon=True)
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+        if self._standby:
+            self._standby.start()
 
     def stop(self) -> None:
         """Cut what is under way and wait for the thread (it may take about a second)."""
         self._stop.set()
+        if self._standby:
+            self._standby.stop()
         self._thread.join()
+
+    def failure(self) -> Exception | None:
+        """Return what ended one of its threads before it was told to stop."""
+        return self.problem or (self._standby.problem if self._standby else None)
 
     def detail(self) -> dict[str, object]:
         """Return what the heartbeat says of this destination."""
@@ -86,6 +101,8 @@ class Runner:
             while self._go_on():
                 # Proofs wait until nothing is left to send.
                 if not (self._queue.step() or self._prover.step() or self._acknowledger.step()):
+                    if self._standby:
+                        self._standby.resume()
                     self._stop.wait(POLL_S)
         except Exception as error:  # noqa: BLE001  the one of this loop; the process ends with it
             self.problem = error
@@ -94,10 +111,15 @@ class Runner:
         self.alive_s = monotonic_s()
         return not self._stop.is_set()
 
+    def _free_the_peer(self) -> None:
+        if self._standby:
+            self._standby.step_aside()
+
     def _connect(self, items: Sequence[Item], go_on: Callable[[], bool]) -> AbstractContextManager[Sender]:
         def alive_and_on() -> bool:
             return self._go_on() and go_on()
 
         if self.address.protocol is Protocol.DICOM:
+            self._free_the_peer()
             return Link(self.address, self._settings, items, alive_and_on, tls=self._tls)
         return WebLink(self.address, self._settings, alive_and_on, tls=self._tls)

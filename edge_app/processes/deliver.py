@@ -189,11 +189,11 @@ class _Loop:
     def _beat(self) -> None:
         """Give a sign of life when it is time, if all destinations' threads have given theirs."""
         for runner in self._runners.values():
-            if runner.problem is not None:
+            problem = runner.failure()
+            if problem is not None:
                 raise ProcessError(
-                    f"delivery to {runner.address.text} ended: {runner.problem}",
-                    remedy="It is started again by itself.",
-                ) from runner.problem
+                    f"delivery to {runner.address.text} ended: {problem}", remedy="It is started again by itself."
+                ) from problem
         if self._audit.problem is not None:
             raise ProcessError(
                 f"the export of the audit trail ended: {self._audit.problem}", remedy="It is started again by itself."

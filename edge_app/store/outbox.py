@@ -22,6 +22,7 @@ __all__ = [
     "add_forgotten_images",
     "count_by_state",
     "deliveries",
+    "expects_message",
     "finish",
     "note_attempt",
     "note_message_sent",
@@ -38,6 +39,9 @@ __all__ = [
 IMAGES_WAIT_S = 180.0
 """Images go out without a result when none has come so long after the last one (SCREEN.md R41: whatever happens to the
 AI, the centre gets the images). Longer than any analysis may take, so that normally the result is queued with them."""
+
+MESSAGE_WAIT_S = 900.0
+"""So long after its last image a case may still have something urgent to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,15 @@ def unsent_messages(ledger: Ledger, destination: str) -> list[int]:
         destination,
     )
     return [row[0] for row in rows]
+
+
+def expects_message(ledger: Ledger) -> bool:
+    """Tell whether a result or a notice may come soon: an image has come in the last `MESSAGE_WAIT_S`."""
+    since_s, boot = monotonic_s() - MESSAGE_WAIT_S, boot_id()
+    rows = ledger.read(
+        "SELECT (SELECT received_s >= ? AND boot_id = ? FROM instances ORDER BY id DESC LIMIT 1)", since_s, boot
+    )
+    return bool(rows[0][0])
 
 
 def note_message_sent(ledger: Ledger, row: OutboxRow, destination: str) -> None:

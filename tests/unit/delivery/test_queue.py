@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.uid import BasicTextSRStorage
@@ -75,7 +76,7 @@ class Box:
         self.served = [CENTRE]
         self.start()
 
-    def start(self, destination: str = CENTRE, **options: bool) -> None:
+    def start(self, destination: str = CENTRE, **options: Any) -> None:
         self.queue = DeliveryQueue(
             self.ledger,
             self.settings,
@@ -126,6 +127,22 @@ def images(study: int, *numbers: int) -> list[str]:
 
 def result(study: int, revision: int = 1) -> str:
     return f"{ct_uid(study)}.9.{revision}"
+
+
+@pytest.mark.parametrize("status", [0, 0xA700, None])
+def test_a_message_goes_over_the_held_connection_or_the_usual_way_and_once(box: Box, status: int | None) -> None:
+    express: list[str] = []
+
+    def send(item: Item) -> Receipt | None:
+        express.append(item.sop_uid)
+        return None if status is None else Receipt(status, item.transfer_syntax_uid)
+
+    box.start(express=send)
+    box.add_study()
+    box.run()
+    assert express == [result(1)]
+    assert box.centre.received == ([] if status == 0 else [result(1)]) + images(1, 1, 2, 3)
+    assert outbox.deliveries(box.ledger, ct_uid(1), CENTRE)[result(1)].state == "sent"
 
 
 @pytest.mark.requirement("R75")

@@ -1,0 +1,184 @@
+"""An association held open while a result is expected: its message then needs one way over the link instead of five.
+
+At 800 ms there and back, opening a connection and an association costs two seconds before the first byte of a message
+leaves, and twice as much where packets are lost. What is held open may have died unnoticed: a message that is not
+answered in `PATIENCE_S` goes the usual way, under the same UID.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from pathlib import Path
+
+from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian
+
+from edge_app.core.clock import monotonic_s
+from edge_app.core.config import DeliverySettings
+from edge_app.core.errors import NetworkError, SendError
+from edge_app.core.logs import get_logger
+from edge_app.delivery.address import Address
+from edge_app.delivery.dimse import Link
+from edge_app.delivery.items import Item
+from edge_app.delivery.link import Receipt
+from edge_app.store import outbox
+from edge_app.store.ledger import Ledger
+
+__all__ = ["PATIENCE_S", "Standby"]
+
+PATIENCE_S = 8.0
+"""A message that was not answered by then goes the usual way."""
+
+ECHO_S = 10.0
+"""So often the peer is asked whether it is still there: it, or a router, would close what is idle."""
+
+POLL_S = 0.5
+CLOSE_S = 2.0
+"""The peer has so long to answer a release."""
+
+PAUSE_S = 10.0
+"""After a failure; the queue's own connection is tried as ever."""
+
+_LIKE = Item("", BasicTextSRStorage, ExplicitVRLittleEndian, Path(), "")
+"""What messages are like: for this the association is agreed."""
+
+_log = get_logger(__name__)
+
+
+class Standby:
+    """Keeps the association of one DICOM destination, on a thread of its own."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: DeliverySettings,
+        address: Address,
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._address = address
+        self._tls = tls
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._closed = threading.Event()
+        self._closed.set()
+        self._lock = threading.Lock()
+        self._aside = True
+        self._yields = False
+        """What is under way is cut by `step_aside`."""
+        self._link: Link | None = None
+        self._until_s = float("inf")
+        self._thread = threading.Thread(target=self._run, name=f"standby {address.host}", daemon=True)
+        self.problem: Exception | None = None
+        """What ended the thread before it was told to stop."""
+
+    def start(self) -> None:
+        """Begin; nothing is opened before `resume`."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the association and wait for the thread."""
+        self._stop.set()
+        self.step_aside()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def step_aside(self) -> None:
+        """Close the association before another one is opened: some peers serve one at a time."""
+        self._aside = True
+        with self._lock:
+            self._link = None
+            self._until_s = monotonic_s() + CLOSE_S
+            self._wake.set()
+        self._closed.wait(2 * CLOSE_S)
+
+    def resume(self) -> None:
+        """Open one, if a result is expected."""
+        with self._lock:
+            if self._aside and self._closed.is_set():
+                self._aside = False
+                self._until_s = float("inf")
+
+    def send(self, item: Item) -> Receipt | None:
+        """Send a message over the association; None if there is none, or it did not do it in time."""
+        if self._link is None or not self._lock.acquire(timeout=CLOSE_S):
+            return None
+        try:
+            link = self._link
+            if link is None:
+                return None
+            self._until_s = monotonic_s() + PATIENCE_S
+            return link.send(item)
+        except (NetworkError, SendError) as error:
+            _log.event(417, "message goes the usual way", problem=error.message)
+            self._link = None
+            self._wake.set()
+            return None
+        finally:
+            self._until_s = float("inf")
+            self._lock.release()
+
+    def _go_on(self) -> bool:
+        if self._aside and self._yields:
+            return False
+        return not self._stop.is_set() and monotonic_s() < self._until_s
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._wake.wait(POLL_S)
+                self._wake.clear()
+                if not outbox.expects_message(self._ledger):
+                    continue
+                with self._lock:
+                    if self._aside:
+                        continue
+                    self._closed.clear()
+                    self._yields, self._until_s = True, float("inf")
+                try:
+                    with Link(self._address, self._settings, [_LIKE], self._go_on, tls=self._tls) as link:
+                        self._hold(link)
+                except NetworkError:
+                    self._pause()
+                finally:
+                    self._yields = False
+                    self._closed.set()
+        except Exception as error:  # noqa: BLE001  the one of this loop; the process ends with it
+            self.problem = error
+            self._closed.set()
+
+    def _pause(self) -> None:
+        self._yields = False
+        self._closed.set()
+        self._stop.wait(PAUSE_S)
+
+    def _hold(self, link: Link) -> None:
+        with self._lock:
+            self._yields = False
+            if self._aside:
+                return
+            self._link = link
+        echo_at_s = monotonic_s() + ECHO_S
+        try:
+            while self._link is link and outbox.expects_message(self._ledger):
+                self._wake.wait(POLL_S)
+                self._wake.clear()
+                if monotonic_s() >= echo_at_s:
+                    echo_at_s = monotonic_s() + ECHO_S
+                    self._echo(link)
+        finally:
+            with self._lock:
+                self._link = None
+                self._until_s = monotonic_s() + CLOSE_S
+
+    def _echo(self, link: Link) -> None:
+        with self._lock:
+            if self._link is not link:
+                return
+            self._yields, self._until_s = True, monotonic_s() + PATIENCE_S
+            try:
+                link.echo()
+            finally:
+                self._yields, self._until_s = False, float("inf")

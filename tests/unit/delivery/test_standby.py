@@ -1,0 +1,141 @@
+"""The association that waits for a result: used for its message, out of the way of everything else."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import Verification
+
+from edge_app.core.config import DeliverySettings
+from edge_app.delivery import standby
+from edge_app.delivery.address import Address, parse_address
+from edge_app.delivery.items import Item, item_of_file
+from edge_app.delivery.standby import Standby
+from edge_app.reports import write_reports
+from edge_app.store.ledger import Ledger
+from edge_app.store.paths import StorePaths
+from tests.stored_studies import add_ct_study, study_result
+from tests.waiting import wait_until
+
+SETTINGS = DeliverySettings(connect_timeout_s=5.0, answer_timeout_s=20.0, stalled_timeout_s=20.0)
+
+
+class Peer:
+    """What a pynetdicom SCP saw; `silent` makes it answer no C-STORE."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.received: list[str] = []
+        self.closed, self.let_go = threading.Event(), threading.Event()
+        self.silent = False
+
+    def on_opened(self, _: evt.Event) -> None:
+        self.opened += 1
+
+    def on_closed(self, _: evt.Event) -> None:
+        self.closed.set()
+
+    def handle_store(self, event: evt.Event) -> int:
+        if self.silent:
+            self.let_go.wait(30)
+        self.received.append(event.request.AffectedSOPInstanceUID)
+        return 0
+
+
+@contextmanager
+def listening(peer: Peer) -> Iterator[Address]:
+    ae = AE(ae_title="CSC")
+    ae.add_supported_context(Verification)
+    ae.add_supported_context(BasicTextSRStorage, ExplicitVRLittleEndian)
+    handlers = [
+        (evt.EVT_ACCEPTED, peer.on_opened),
+        (evt.EVT_CONN_CLOSE, peer.on_closed),
+        (evt.EVT_C_STORE, peer.handle_store),
+    ]
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+    try:
+        yield parse_address(f"CSC@127.0.0.1:{server.server_address[1]}")
+    finally:
+        peer.let_go.set()
+        server.shutdown()
+        with warnings.catch_warnings():
+            # pynetdicom leaves the socket of a connection that was cut to the garbage collector.
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+
+
+@contextmanager
+def held(ledger: Ledger, address: Address) -> Iterator[Standby]:
+    made = Standby(ledger, SETTINGS, address)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+    assert made.problem is None
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Iterator[tuple[Ledger, Item]]:
+    with Ledger(StorePaths(tmp_path / "store"), "test") as ledger:
+        add_ct_study(ledger)
+        result = ledger.add_result(study_result(), last_instance_id=6)
+        yield ledger, item_of_file(write_reports(result, ledger, ledger.paths)[0])
+
+
+def test_a_message_goes_over_the_association_that_is_held_open(stored: tuple[Ledger, Item]) -> None:
+    ledger, message = stored
+    peer = Peer()
+    with listening(peer) as address, held(ledger, address) as waiting:
+        assert waiting.send(message) is None
+        waiting.resume()
+        receipt = wait_until(lambda: waiting.send(message), "the association is open")
+        assert receipt.status == 0
+        assert peer.received == [message.sop_uid]
+        assert peer.opened == 1
+
+
+def test_it_is_closed_before_another_one_is_opened(stored: tuple[Ledger, Item]) -> None:
+    ledger, message = stored
+    peer = Peer()
+    with listening(peer) as address, held(ledger, address) as waiting:
+        waiting.resume()
+        wait_until(lambda: waiting.send(message), "the association is open")
+        waiting.step_aside()
+        assert peer.closed.wait(10)
+        assert waiting.send(message) is None
+        waiting.resume()
+        wait_until(lambda: waiting.send(message), "it is open again")
+
+
+def test_a_peer_that_does_not_answer_in_time_gets_the_message_the_usual_way(
+    stored: tuple[Ledger, Item], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, message = stored
+    monkeypatch.setattr(standby, "PATIENCE_S", 0.3)
+    peer = Peer()
+    with listening(peer) as address, held(ledger, address) as waiting:
+        waiting.resume()
+        wait_until(lambda: waiting.send(message), "the association is open")
+        peer.silent = True
+        assert waiting.send(message) is None
+        assert waiting.send(message) is None
+
+
+def test_without_a_case_none_is_opened(tmp_path: Path) -> None:
+    peer = Peer()
+    with (
+        Ledger(StorePaths(tmp_path / "store"), "test") as ledger,
+        listening(peer) as address,
+        held(ledger, address) as waiting,
+    ):
+        waiting.resume()
+    assert peer.opened == 0
