@@ -103,7 +103,7 @@ class Standby:
 
     def send(self, item: Item) -> Receipt | None:
         """Send a message over the association; None if there is none, or it did not do it in time."""
-        if self._link is None or not self._lock.acquire(timeout=CLOSE_S):
+        if not self._lock.acquire(timeout=CLOSE_S):
             return None
         try:
             link = self._link
