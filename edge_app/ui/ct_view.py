@@ -8,6 +8,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
+from edge_app.ui.fonts import advance
 from edge_app.ui.heat import HeatMap, paint_heat
 from edge_app.ui.screen_model import ViewTexts
 from edge_app.ui.text import fitted, paint_fitted
@@ -21,6 +22,9 @@ _DRAG_MM = 3.0
 
 _INK = "#F2F5F7"
 _GROUND = "#000000"
+_VEIL = QColor(0, 0, 0, 150)
+"""Behind words on the image."""
+
 _LEFT, _RIGHT, _CENTRE = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight, Qt.AlignmentFlag.AlignHCenter
 
 
@@ -164,7 +168,14 @@ class CtView(QWidget):
         self, painter: QPainter, box: QRectF, words: str, align: Qt.AlignmentFlag, cap_px: float | None = None
     ) -> None:
         least = self._panel.px(TextHeight.LEAST_MM)
-        layout = fitted(words, box.width(), box.height(), cap_px or least, least, bold=cap_px is not None, wrap=False)
+        bold = cap_px is not None
+        layout = fitted(words, box.width(), box.height(), cap_px or least, least, bold=bold, wrap=False)
+        # The head may reach under the words: bone must not swallow them.
+        width = max(advance(line, bold=bold) for line in layout.lines) * layout.cap_px * layout.stretch + 6
+        left = box.left() - 3 if align == _LEFT else box.right() - width + 3
+        if align == _CENTRE:
+            left = box.center().x() - width / 2
+        painter.fillRect(QRectF(left, box.top() + 1, width, box.height() - 2), _VEIL)
         # A black shadow keeps the words readable over bone.
         for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
             paint_fitted(painter, box.translated(dx, dy), layout, _GROUND, bold=cap_px is not None, align=align)

@@ -141,7 +141,7 @@ class SheetPanel(QWidget):
             return
         px, gap = self._panel.px, self._panel.px(TARGET_GAP_MM)
         top = px(BANDS_MM) + gap // 2
-        title = round(px(5.2) * (ABOVE + BELOW)) + 1
+        title = round(px(5.2) * (ABOVE + BELOW)) + 1 if self._model.title else 0
         self._title.setGeometry(px(1.0), top, self.width() - px(2.0), title)
         bottom = self._place_rows(self._model.rows)
         area = Rect(px(1.0), top + title + gap // 2, self.width() - px(2.0), bottom - gap - top - title - gap // 2)
@@ -204,11 +204,12 @@ class SheetPanel(QWidget):
         """Return the lines with their heights, page by page; what fits on one page is not split."""
         model = self._model
         lines = model.lines if model else ()
-        roomy = [(line, self._height(line, area.width, self._panel.px(_CAPS_MM[line.kind]))) for line in lines]
-        tight = [(line, self._height(line, area.width, self._least)) for line in lines]
-        for heights in (roomy, tight):
-            if sum(height for _, height in heights) <= area.height:
-                return [heights] if heights else []
+        tight: list[tuple[SheetLine, int]] = []
+        for share in (1.0, 0.85, 0.7, 0.0):
+            caps = {kind: max(self._panel.px(cap) * share, self._least) for kind, cap in _CAPS_MM.items()}
+            tight = [(line, self._height(line, area.width, caps[line.kind])) for line in lines]
+            if sum(height for _, height in tight) <= area.height:
+                return [tight] if tight else []
         pages: list[list[tuple[SheetLine, int]]] = [[]]
         for line, height in tight:
             if pages[-1] and sum(h for _, h in pages[-1]) + height > area.height:
@@ -219,10 +220,10 @@ class SheetPanel(QWidget):
     def _height(self, line: SheetLine, width: int, cap: float) -> int:
         bold = line.kind in _BOLD
         share = 1 - _LABEL_SHARE if line.kind is LineKind.PAIR else 1.0
-        room = width * share - self._panel.px(2.0)
+        room = width * share - self._panel.px(1.5)
         parts = [(line.text, room)] + ([(line.label, width * _LABEL_SHARE)] if line.label else [])
-        count = max(len(fitted(words, space, 1e9, cap, cap, bold=bold, wrap=True).lines) for words, space in parts)
-        return round(cap * (ABOVE + BELOW + PITCH * (count - 1))) + 2
+        heights = (_lines_height(words, space, cap, bold=bold) for words, space in parts)
+        return max(heights)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Cover what lies below, and paint the QR code: black on white in both themes, with its quiet zone."""
@@ -230,3 +231,13 @@ class SheetPanel(QWidget):
         painter.fillRect(self.rect(), QColor(self._theme.ground))
         if self._model is not None and self._model.qr:
             painter.drawImage(self._qr_box, qr_image(self._model.qr))
+
+
+def _lines_height(words: str, room: float, cap: float, *, bold: bool) -> int:
+    """Return the height of a text with as few lines as it can be set in; narrower letters come before another line."""
+    most = len(fitted(words, room, 1e9, cap, cap, bold=bold, wrap=True).lines)
+    for count in range(1, most + 1):
+        height = round(cap * (ABOVE + BELOW + PITCH * (count - 1))) + 2
+        if fitted(words, room, height, cap, cap, bold=bold, wrap=True).fits:
+            return height
+    return round(cap * (ABOVE + BELOW + PITCH * (most - 1))) + 2

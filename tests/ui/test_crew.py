@@ -223,6 +223,14 @@ def test_key_slices_looked_at_for_a_second_are_marked_and_then_the_images_are_re
 
 
 @pytest.mark.requirement("R76")
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("panel", PANELS)
+def test_the_card_fits_one_screen(panel: str, language: str, tmp_path: Path, qapp: object) -> None:
+    with open_scene("hand_over", tmp_path, panel=panel, language=language) as screen:
+        assert screen.window.sheet.pages == 1
+
+
+@pytest.mark.requirement("R76")
 def test_the_card_is_saved_as_one_a6_page_and_its_qr_code_can_be_read(tmp_path: Path, qapp: object) -> None:
     with open_scene("hand_over", tmp_path) as screen:
         sheet = screen.model.sheet
