@@ -18,8 +18,10 @@ ACTION_SLOTS = 7
 _NOTHING = ActionButton("", "")
 
 
-def actions(state: ScreenState, study: StudyView | None, desk: Desk, *, previous: bool) -> tuple[ActionButton, ...]:
-    """Return the buttons of zone 7, one for each place."""
+def actions(
+    state: ScreenState, study: StudyView | None, desk: Desk, *, previous: bool, awaited: bool = False
+) -> tuple[ActionButton, ...]:
+    """Return the buttons of zone 7, one for each place; `awaited` is a patient who was announced."""
 
     def button(action: str, key: str, *, lit: bool = False) -> ActionButton:
         return ActionButton(action, text(f"action.{key}", desk.language), lit)
@@ -37,6 +39,9 @@ def actions(state: ScreenState, study: StudyView | None, desk: Desk, *, previous
         first = agree, disagree, unsure
     elif state is ScreenState.NO_AI_RESULT and can_choose(study) and not previous:
         first = button(f"open:{Sheet.SERIES.value}", "series"), _NOTHING, _NOTHING
+    elif study is None and state not in (ScreenState.STARTING, ScreenState.LOCKED):
+        new = button("announce:over", "no_case") if awaited else button("announce", "announce")
+        first = new, _NOTHING, _NOTHING
     notify = hand_over = _NOTHING
     if previous:
         notify = button("current", "current")

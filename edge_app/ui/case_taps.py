@@ -9,6 +9,7 @@ from edge_app.store.choices import SERIES_CHOSEN
 from edge_app.ui.desk import SOURCES, Entry, Sheet, Step, Tap
 
 __all__ = [
+    "announce",
     "confirm",
     "impression",
     "lkw",
@@ -43,6 +44,8 @@ def _confirmed(t: Tap, how: str) -> Step:
 
 def lkw(t: Tap) -> Step:
     """Enter last known well: steps, read-back with who said so, and after a result a second confirmation (R55)."""
+    if t.study is None and t.desk.sheet not in (Sheet.LKW, Sheet.LKW_READ_BACK):
+        return Step(t.desk)
     verb, _, source = t.value.partition(":")
     if verb == "read_back":
         return Step(replace(t.desk, sheet=Sheet.LKW_READ_BACK))
@@ -105,6 +108,15 @@ def notify(t: Tap) -> Step:
 def save(t: Tap) -> Step:
     """Save the hand-over card."""
     return Step(t.desk, (t.keep("hand_over"),), save_card=True)
+
+
+def announce(t: Tap) -> Step:
+    """Say that a patient is on board whose scan will come, and enter last known well; or that there is none."""
+    if t.value == "over":
+        return Step(t.desk, (Entry("", "announced", {"over": True, "by": t.desk.role}),))
+    start = t.now.local.replace(second=0, microsecond=0)
+    desk = replace(t.desk, sheet=Sheet.LKW, draft=start)
+    return Step(desk, (Entry("", "announced", {"over": False, "by": t.desk.role}),))
 
 
 def new_case(t: Tap) -> Step:

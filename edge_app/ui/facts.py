@@ -16,6 +16,7 @@ from edge_app.ui import formats
 from edge_app.ui.snapshot import Snapshot, StudyView
 
 __all__ = [
+    "ANNOUNCED_S",
     "DEAD_AFTER_S",
     "DISK_LOW_SHARE",
     "SCANNER_SILENT_S",
@@ -32,6 +33,8 @@ __all__ = [
     "is_alive",
     "phase_of",
     "unfit_codes",
+    "waits_in_vain",
+    "waits_s",
 ]
 
 DEAD_AFTER_S = 2.5
@@ -45,6 +48,12 @@ START_GRACE_S = 15.0
 
 STALLED_AFTER_S = 30.0
 """No new image for this long while the association is open: the transfer has stalled (R42)."""
+
+ANNOUNCED_S = 7200.0
+"""So long a patient who was announced is waited for."""
+
+WAITS_S = 300.0
+"""No image for so long after a patient was announced: something is wrong on the scanner's side (R43)."""
 
 SCANNER_SILENT_S = 600.0
 """No association and no C-ECHO of a peer for this long: the scanner is silent (R43)."""
@@ -161,7 +170,7 @@ def facts_of(
         disk=disk_of(snapshot),
         model_missing=bool(detail.get("problem")),
         fallback=bool(detail.get("fallback")),
-        scanner_silent=_is_silent(snapshot, now.monotonic_s),
+        scanner_silent=_is_silent(snapshot, now.monotonic_s) or waits_in_vain(snapshot, now),
         clock_wrong=clock_is_wrong(study, now),
         locked=locked,
         untested="F-02" in codes,
@@ -234,6 +243,20 @@ def disk_of(snapshot: Snapshot) -> Disk:
 def _is_silent(snapshot: Snapshot, now_s: float) -> bool:
     heard_s = snapshot.started_s if snapshot.last_peer_s is None else max(snapshot.last_peer_s, snapshot.started_s)
     return now_s - heard_s >= SCANNER_SILENT_S
+
+
+def waits_s(snapshot: Snapshot, now: Moment) -> float | None:
+    """Return for how long a patient who was announced has been waited for; None where nobody is."""
+    if snapshot.announced is None:
+        return None
+    at = datetime.fromisoformat(snapshot.announced.at_utc.replace("Z", "+00:00"))
+    spent_s = (now.local - at).total_seconds()
+    return spent_s if spent_s < ANNOUNCED_S else None
+
+
+def waits_in_vain(snapshot: Snapshot, now: Moment) -> bool:
+    """Return whether that is too long."""
+    return (waits_s(snapshot, now) or 0.0) >= WAITS_S
 
 
 def clock_is_wrong(study: StudyView | None, now: Moment) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from edge_app.core.config import ScreenSettings
@@ -13,7 +14,7 @@ from edge_app.triage.decision import ISCHAEMIA_OFF, ISCHAEMIA_TOO
 from edge_app.ui import formats
 from edge_app.ui.actions import actions, heat_map_possible
 from edge_app.ui.desk import Desk, Sheet, is_active
-from edge_app.ui.facts import Moment
+from edge_app.ui.facts import Moment, waits_s
 from edge_app.ui.hand_over import delivery_words, verdict_words
 from edge_app.ui.identity import HIDDEN, display_name, similar_today
 from edge_app.ui.result_texts import about_ischaemia, result_texts
@@ -82,6 +83,7 @@ def present(
     if study is not None and state is ScreenState.READ_FIRST:
         # Nothing on the screen may tell what the AI says before the crew has read (R35).
         study = replace(study, result=None, result_s=None)
+    waiting = None if study or locked or waits_s(snapshot, now) is None else _awaited(snapshot)
     # A result is withdrawn as soon as the study is no longer in its terminal state (R10).
     result = study.result if study else None
     heat_map = desk.heat_map and heat_map_possible(state)
@@ -91,9 +93,9 @@ def present(
         study_uid=study.study_uid if study else None,
         revision=result.revision if result else 0,
         bands=_bands(snapshot, result, language, ischaemia_validated=ischaemia_validated),
-        patient=_patient(snapshot, study, desk, previous=previous),
-        clocks=clocks(study, language, now),
-        window=None if previous else window_bar(study, language, now, site.window_min),
+        patient=_patient(snapshot, study or waiting, desk, now, previous=previous),
+        clocks=clocks(study or waiting, language, now),
+        window=None if previous else window_bar(study or waiting, language, now, site.window_min),
         result=result_texts(state, snapshot, study, language, now),
         view=view_texts(snapshot, study, viewer, language, hidden=desk.curtain, heat_map=heat_map),
         strip=strip_bars(viewer, result),
@@ -113,7 +115,7 @@ def present(
         ),
         alerts=alerts(snapshot, state, language, now.monotonic_s),
         info=_info(study, result, language),
-        actions=actions(state, study, desk, previous=previous),
+        actions=actions(state, study, desk, previous=previous, awaited=waiting is not None),
         heat_map=ActionButton("heat_map", text("action.heat_map", language), desk.heat_map)
         if heat_map_possible(state)
         else ActionButton("", ""),
@@ -169,10 +171,19 @@ def _speaks_of_ischaemia(result: StudyResult) -> bool:
     return result.verdict is Verdict.ISCHEMIC or ISCHAEMIA_TOO in result.quality or between
 
 
-def _patient(snapshot: Snapshot, study: StudyView | None, desk: Desk, *, previous: bool) -> PatientTexts:
+def _awaited(snapshot: Snapshot) -> StudyView:
+    """Return the patient of whom there is nothing yet but what the crew has entered."""
+    lkw = snapshot.announced_lkw
+    return StudyView("", crew={} if lkw is None else {"lkw": lkw})
+
+
+def _patient(snapshot: Snapshot, study: StudyView | None, desk: Desk, now: Moment, *, previous: bool) -> PatientTexts:
     language, nothing = desk.language, ActionButton("", "")
     if study is None:
         return PatientTexts(text("no_patient", language), "", "", "", False, nothing, nothing)
+    if not study.study_uid:
+        lkw = ActionButton(f"open:{Sheet.LKW.value}", text("action.lkw", language), "lkw" in study.crew)
+        return PatientTexts(text("awaited", language), "", "", "", False, nothing, lkw)
     confirmed = "identity" in study.crew
     similar = similar_today(study, snapshot.studies)
     warning = "" if confirmed else text("unconfirmed", language)
@@ -188,10 +199,18 @@ def _patient(snapshot: Snapshot, study: StudyView | None, desk: Desk, *, previou
         "" if previous else warning,
         unconfirmed=not confirmed,
         confirm=nothing if previous else ActionButton(f"open:{Sheet.CONFIRM.value}", text(key, language), confirmed),
-        lkw=nothing
-        if previous
-        else ActionButton(f"open:{Sheet.LKW.value}", text("action.lkw", language), "lkw" in study.crew),
+        lkw=nothing if previous else _lkw_button(study, language, now),
     )
+
+
+def _lkw_button(study: StudyView, language: str, now: Moment) -> ActionButton:
+    """Return the button for last known well; what was entered before the scan waits there to be confirmed."""
+    before = study.announced_lkw
+    if "lkw" in study.crew or before is None:
+        return ActionButton(f"open:{Sheet.LKW.value}", text("action.lkw", language), "lkw" in study.crew)
+    at = datetime.fromisoformat(before.body["at"]).astimezone(now.local.tzinfo) if before.body.get("at") else None
+    words = f"{at:%H:%M} ?" if at else f"{text('lkw.unknown', language)} ?"
+    return ActionButton(f"open:{Sheet.LKW_READ_BACK.value}", f"{text('clock.lkw', language)}\n{words}")
 
 
 def _details(study: StudyView, language: str) -> str:

@@ -12,7 +12,7 @@ from edge_app.core.types import Reason, StudyResult, Verdict
 from edge_app.store.choices import SERIES_CHOSEN
 from edge_app.triage.decision import ISCHAEMIA_TOO
 from edge_app.ui import formats
-from edge_app.ui.facts import Moment, facts_of
+from edge_app.ui.facts import Moment, facts_of, waits_in_vain, waits_s
 from edge_app.ui.screen_model import Progress, ResultTexts
 from edge_app.ui.second_reading import contradiction
 from edge_app.ui.snapshot import Snapshot, StudyView
@@ -64,6 +64,7 @@ def result_texts(
         "host": formats.clean(detail.get("host") or "", 40),
         "port": detail.get("port") or "",
         **_unfit_words(state, snapshot, language, now),
+        "waited": formats.elapsed(waits_s(snapshot, now) or 0.0) if waits_in_vain(snapshot, now) else "",
         "silent": formats.elapsed(now.monotonic_s - (snapshot.last_peer_s or snapshot.started_s)),
     }
     note = text(f"note.{state.value}", language, **values)
@@ -135,6 +136,8 @@ def _lead(state: ScreenState, study: StudyView | None, language: str, values: Ma
             return text("lead.receiving_expected", language, **values)
         if values["images"] == 1:
             return text("lead.receiving_one", language)
+    if state is ScreenState.SCANNER_SILENT and values["waited"]:
+        return text("lead.no_images", language, **values)
     return text(f"lead.{state.value}", language, **values)
 
 

@@ -63,7 +63,9 @@ def sheet_model(
     if make is None or (desk.sheet in _OF_A_CASE and study is None):
         return None
     lines, rows, qr = make(_Case(snapshot, study or StudyView(""), study is not None, state, desk, now, site))
-    return SheetModel(desk.sheet.value, text(f"sheet.{desk.sheet.value}", desk.language), lines, rows, qr)
+    # The card needs every line there is; the lit button says what it is.
+    title = "" if qr else text(f"sheet.{desk.sheet.value}", desk.language)
+    return SheetModel(desk.sheet.value, title, lines, rows, qr)
 
 
 _Sheet = tuple[tuple[SheetLine, ...], _Rows, str]
@@ -291,4 +293,6 @@ _SHEETS: dict[Sheet, Callable[[_Case], _Sheet]] = {
     Sheet.PIN: _pin,
 }
 
-_OF_A_CASE = frozenset(Sheet) - {Sheet.NONE, Sheet.MENU, Sheet.ABOUT, Sheet.ROLE, Sheet.PIN}
+_OF_A_CASE = frozenset(Sheet) - {
+    Sheet.NONE, Sheet.MENU, Sheet.ABOUT, Sheet.ROLE, Sheet.PIN, Sheet.LKW, Sheet.LKW_READ_BACK,
+}  # fmt: skip

@@ -67,6 +67,8 @@ class StudyView:
     """The hospital's order that the study belongs to, and how far they agree."""
     notice: NoticeState | None = None
     """How far the crew's last call to the centre is."""
+    announced_lkw: CrewEntry | None = None
+    """Last known well as it was entered before this, the next study, came: to be confirmed, never taken over."""
     ended: bool = False
     """The crew closed the case, or it is so old that nobody can still lie in the vehicle."""
     association: str = ""
@@ -90,6 +92,10 @@ class Snapshot:
     """How long a result usually takes on this device after the last image; None without history."""
     last_peer_s: float | None = None
     """When a peer last opened an association in this boot (monotonic)."""
+    announced: CrewEntry | None = None
+    """The crew said that a patient is on board, and no study has come since (R43)."""
+    announced_lkw: CrewEntry | None = None
+    """What it entered about that patient."""
     desk: Mapping[str, Any] = field(default_factory=dict)
     """What was chosen on the screen and outlives it: language, theme, role, curtain, lock."""
 
@@ -173,6 +179,9 @@ class SnapshotSource:
                 ends = self._ledger.associations(uid)
                 view = replace(view, association=ends[-1].outcome if ends else "")
             studies.append(view)
+        announced, lkw = self._announced()
+        taker = self._taker(announced, order, rows)
+        studies = [replace(view, announced_lkw=lkw) if view.study_uid == taker else view for view in studies]
         frames_of = shown_uid if shown_uid in order else (order[0] if order else None)
         return Snapshot(
             started_s=self._started_s,
@@ -184,8 +193,25 @@ class SnapshotSource:
             models=self._models_of(studies, heartbeats),
             usual_s=self._usual_s(),
             last_peer_s=last_peer_s(self._ledger),
+            announced=announced if taker is None else None,
+            announced_lkw=lkw if taker is None else None,
             desk=self._crew[""]["desk"].body if "desk" in self._crew.get("", {}) else {},
         )
+
+    def _announced(self) -> tuple[CrewEntry | None, CrewEntry | None]:
+        """Return the newest announcement of a patient, and last known well if it was entered with it."""
+        kept = self._crew.get("", {})
+        announced, lkw = kept.get("announced"), kept.get("lkw")
+        if announced is None or announced.body.get("over"):
+            return None, None
+        return announced, lkw if lkw is not None and lkw.id > announced.id else None
+
+    def _taker(self, announced: CrewEntry | None, order: list[str], rows: Mapping[str, Any]) -> str | None:
+        """Return the first study that came after an announcement; `order` has the newest first."""
+        if announced is None:
+            return None
+        later = [uid for uid in order if self._first_utc(uid, rows) > announced.at_utc]
+        return later[-1] if later else None
 
     def _first_utc(self, uid: str, rows: Mapping[str, Any]) -> str:
         seen = self._arrivals.get(uid)

@@ -91,6 +91,7 @@ STRINGS: dict[str, tuple[str, str]] = {
     "lead.model_missing": ("Images still arrive.", "Bilder kommen weiter an."),
     "lead.disk_full": ("New images are refused.", "Neue Bilder abgewiesen."),
     "lead.disk_low": ("Send head CT to {aet}", "Kopf-CT senden an {aet}"),
+    "lead.no_images": ("No images for {waited}.", "Seit {waited} keine Bilder."),
     "lead.scanner_silent": ("Nothing heard for {silent}.", "Seit {silent} nichts gehört."),
     "lead.clock_bad": ("Date or time is wrong.", "Datum oder Zeit ist falsch."),
     "lead.degraded": ("Send head CT to {aet}", "Kopf-CT senden an {aet}"),
@@ -182,6 +183,7 @@ STRINGS: dict[str, tuple[str, str]] = {
     "revised": ("REVISED {revision}", "REVISION {revision}"),
     "coverage": ("coverage {covered} mm ({needed} mm needed)", "Abdeckung {covered} mm ({needed} mm nötig)"),
     # Patient band and clocks
+    "awaited": ("Patient on board", "Patient an Bord"),
     "no_patient": ("No patient", "Kein Patient"),
     "name_unknown": ("UNKNOWN · {tag}", "UNBEKANNT · {tag}"),
     "id": ("ID {id}", "ID {id}"),

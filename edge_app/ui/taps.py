@@ -104,11 +104,17 @@ def _open(t: Tap) -> Step:
     if sheet is t.desk.sheet:
         return Step(replace(t.desk, sheet=Sheet.NONE))
     desk = replace(t.desk, sheet=sheet, pending="", pin="", wrong_pin=False, scanned="", source="")
-    if sheet is Sheet.LKW and t.desk.sheet is not Sheet.LKW_READ_BACK:
-        entered = t.study.crew.get("lkw") if t.study else None
+    if sheet in _OF_LKW and t.desk.sheet not in _OF_LKW and t.study is not None:
+        entered = t.study.crew.get("lkw") or t.study.announced_lkw
         at = entered.body.get("at") if entered else None
-        desk = replace(desk, draft=datetime.fromisoformat(at) if at else t.now.local.replace(second=0, microsecond=0))
+        known = datetime.fromisoformat(at) if at else None
+        if entered is None or (known is None and sheet is Sheet.LKW):
+            known = t.now.local.replace(second=0, microsecond=0)
+        desk = replace(desk, draft=known)
     return Step(desk)
+
+
+_OF_LKW = (Sheet.LKW, Sheet.LKW_READ_BACK)
 
 
 def _back(t: Tap) -> Step:
@@ -153,7 +159,8 @@ def _clean(t: Tap) -> Step:
 
 def _role(t: Tap) -> Step:
     pending = t.desk.pending
-    desk = replace(t.desk, role=t.value if t.value in ROLES else "", sheet=Sheet.NONE, pending="")
+    sheet = Sheet.LKW_READ_BACK if pending.startswith("lkw:") else Sheet.NONE
+    desk = replace(t.desk, role=t.value if t.value in ROLES else "", sheet=sheet, pending="")
     return tap(desk, pending, t.study, t.now, t.site) if pending and desk.role else Step(desk)
 
 
@@ -163,11 +170,12 @@ _ANSWERS: dict[str, Callable[[Tap], Step]] = {
     "lock": lock_taps.lock, "unlock": lock_taps.unlock, "pin": lock_taps.pin,
     "confirm": case_taps.confirm, "wristband": case_taps.scan_wristband, "lkw": case_taps.lkw,
     "opinion": case_taps.opinion, "impression": case_taps.impression, "second_reading": case_taps.second_reading,
-    "series": case_taps.series, "notify": case_taps.notify, "save": case_taps.save, "new_case": case_taps.new_case,
+    "series": case_taps.series, "announce": case_taps.announce, "notify": case_taps.notify, "save": case_taps.save,
+    "new_case": case_taps.new_case,
 }  # fmt: skip
 
 _OF_A_CASE = frozenset(
-    {"confirm", "wristband", "lkw", "opinion", "impression", "second_reading", "series", "notify", "save", "new_case"}
+    {"confirm", "wristband", "opinion", "impression", "second_reading", "series", "notify", "save", "new_case"}
 )
 _OF_A_ROLE = frozenset({"confirm", "wristband", "opinion", "impression", "second_reading", "series", "notify"})
 

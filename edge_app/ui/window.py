@@ -184,7 +184,7 @@ class MainWindow(QWidget):
             self._full = model.full
             self._place()
         patient = model.patient
-        room = self._room() if patient.confirm.action else self.width()
+        room = self._room() if patient.confirm.action or patient.lkw.action else self.width()
         self.patient.show_patient(patient, theme, room)
         warning = patient.previous or patient.warning
         self.clocks.show_clocks(model.clocks, model.window, warning, theme, room, old=bool(patient.previous))

@@ -386,11 +386,12 @@ def _crew(label: str, verdict: Verdict, since_min: int = 64) -> Callable[[Ledger
         at = (NOW - timedelta(minutes=since_min)).isoformat()
         for kind, body in (
             ("identity", {"by": "nurse"}),
-            ("lkw", {"at": at, "unknown": False, "by": "nurse"}),
+            ("lkw", {"at": at, "unknown": False, "source": "witness", "by": "nurse"}),
             ("reviewed", {"how": "key_slices", "by": "doctor"}),
             ("opinion", {"opinion": "agree", "by": "doctor", "revision": 1}),
-            ("notify", {"recipient": "", "by": "nurse"}),
+            ("notify", {"recipient": "", "by": "nurse", "revision": 1}),
             ("acknowledged", {"by": "nurse"}),
+            ("second_reading", {"reading": "seen", "by": "neurologist", "name": "", "entered_by": "nurse"}),
         ):
             note_crew(ledger, scene.study_uid, kind, body)
 
@@ -404,6 +405,17 @@ def _locked(ledger: Ledger) -> None:
 def _locked_over_a_case(ledger: Ledger) -> None:
     Scene(ledger).receive().conclude(Verdict.HEMORRHAGE)
     _locked(ledger)
+
+
+def _announced(ledger: Ledger) -> None:
+    note_crew(ledger, "", "announced", {"over": False, "by": "nurse"})
+    at = (NOW - timedelta(minutes=40)).isoformat()
+    note_crew(ledger, "", "lkw", {"at": at, "unknown": False, "source": "witness", "by": "nurse"})
+
+
+def _announced_and_scanned(ledger: Ledger) -> None:
+    _announced(ledger)
+    Scene(ledger).receive(21, "open").note(StudyStatus.RECEIVING, analysed=18)
 
 
 def _all_bands(ledger: Ledger) -> None:
@@ -509,6 +521,8 @@ SHEETS: dict[str, Setup] = {
         _crew("hemorrhage", Verdict.HEMORRHAGE),
         taps=(*_DOCTOR, "open:lkw", "lkw:-10", "lkw:read_back", "lkw:keep:witness"),
     ),
+    "awaited": Setup(_announced),
+    "awaited_arrives": Setup(_announced_and_scanned),
     "series": Setup(_other_series(Verdict.HEMORRHAGE), taps=("open:series",)),
     "no_ai_result_series": Setup(_other_series(None, reason("Q-03"))),
     "second_reading": Setup(_HAEMORRHAGE, taps=("open:second_reading",)),

@@ -250,3 +250,26 @@ def test_only_a_series_that_may_be_chosen_is_chosen() -> None:
     assert (kept.kind, kept.body["series_uid"], kept.body["by"]) == ("series_chosen", "1.2.4", "nurse")
     for refused in ("series:1.2.3", "series:1.2.5", "series:9.9"):
         assert press(NURSE, refused, study=case).entries == ()
+
+
+@pytest.mark.requirement("R43", "R55")
+def test_a_patient_is_announced_and_last_known_well_entered_before_the_scan() -> None:
+    step = press(NURSE, "announce", "lkw:-60", "lkw:read_back", "lkw:keep:witness", study=None)
+    assert [(kept.study_uid, kept.kind) for kept in step.entries] == [("", "announced"), ("", "lkw")]
+    assert step.entries[1].body["source"] == "witness" and step.desk.sheet is Sheet.NONE
+    nobody = press(Desk(), "announce", "lkw:-60", "lkw:read_back", "lkw:keep:witness", study=None)
+    assert nobody.desk.sheet is Sheet.ROLE
+    assert [kept.kind for kept in press(nobody.desk, "role:nurse", study=None).entries] == ["lkw", "desk"]
+    assert press(NURSE, "announce:over", study=None).entries[0].body["over"] is True
+
+
+@pytest.mark.requirement("R55")
+def test_what_was_entered_before_the_scan_is_read_back_and_not_taken_over() -> None:
+    before = entry("lkw", at=(MOMENT.local - timedelta(minutes=64)).isoformat(), source="witness")
+    case = replace(CASE, announced_lkw=before)
+    read = press(NURSE, "open:lkw_read_back", study=case)
+    assert read.entries == () and read.desk.draft == MOMENT.local - timedelta(minutes=64)
+    (kept,) = press(read.desk, "lkw:keep:patient", study=case).entries
+    assert (kept.study_uid, kept.body["at"], kept.body["changed"]) == (case.study_uid, before.body["at"], False)
+    unknown = replace(CASE, announced_lkw=entry("lkw", at=None))
+    assert press(NURSE, "open:lkw_read_back", study=unknown).desk.draft is None

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from edge_app.core.reasons import reason
 from edge_app.core.types import StudyResult, StudyStatus
+from edge_app.store.crew import note_crew
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
 from edge_app.ui.snapshot import CASES_SHOWN, SnapshotSource
@@ -101,3 +104,28 @@ def test_the_list_is_bounded_but_a_chosen_case_stays_in_it(tmp_path: Path) -> No
         assert chosen.find("1.0") is not None
         assert chosen.frames_of == "1.0"
         assert source.read("9.9").frames_of == f"1.{CASES_SHOWN + 2}"
+
+
+@pytest.mark.requirement("R43", "R55")
+def test_what_was_announced_belongs_to_the_next_study_and_to_no_other(tmp_path: Path) -> None:
+    with Ledger(StorePaths(tmp_path), "screen") as ledger:
+        source = SnapshotSource(ledger)
+        arrive(ledger, "1.1", 1)
+        note_crew(ledger, "", "lkw", {"at": "2026-03-14T11:00:00+00:00"})
+        assert source.read().announced is None
+        note_crew(ledger, "", "announced", {"over": False})
+        snapshot = source.read()
+        assert snapshot.announced is not None and snapshot.announced_lkw is None, "that was of another announcement"
+        note_crew(ledger, "", "lkw", {"at": "2026-03-14T13:00:00+00:00"})
+        snapshot = source.read()
+        assert snapshot.announced_lkw is not None and snapshot.studies[0].announced_lkw is None
+        arrive(ledger, "1.2", 1)
+        arrive(ledger, "1.3", 1)
+        snapshot = source.read()
+        assert snapshot.announced is None and snapshot.announced_lkw is None
+        taken = {study.study_uid: study.announced_lkw for study in snapshot.studies}
+        assert taken["1.2"] is not None and taken["1.2"].body["at"].startswith("2026-03-14T13")
+        assert taken["1.1"] is None and taken["1.3"] is None
+        note_crew(ledger, "", "announced", {"over": False})
+        note_crew(ledger, "", "announced", {"over": True})
+        assert source.read().announced is None

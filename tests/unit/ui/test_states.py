@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -147,3 +148,14 @@ def test_read_first_holds_back_not_detected_only() -> None:
         assert state_of_study(snapshot(case), case, MOMENT, read_first=True) is state
     case = replace(finished(Verdict.NONE_DETECTED), crew={"impression": entry("impression", impression="unsure")})
     assert state_of_study(snapshot(case), case, MOMENT, read_first=True) is ScreenState.NONE_DETECTED
+
+
+@pytest.mark.requirement("R43")
+def test_a_patient_waited_for_five_minutes_without_an_image_makes_the_scanner_silent() -> None:
+    def waiting(minutes: float) -> Snapshot:
+        at = (MOMENT.local - timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%S.000000Z")
+        return snapshot(announced=entry("announced", at_utc=at, over=False))
+
+    states = [state_of(waiting(minutes), NOW_S) for minutes in (1, 4.9, 5, 119, 121)]
+    silent, ready = ScreenState.SCANNER_SILENT, ScreenState.READY
+    assert states == [ready, ready, silent, silent, ready]
