@@ -86,8 +86,13 @@ class Orthanc:
         """Take something away from it."""
         self._request("DELETE", path)
 
-    def _request(self, method: str, path: str) -> bytes:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", method=method)
+    def send(self, method: str, path: str, body: object) -> Any:
+        """Return the JSON answer to a POST or PUT of bytes, or of anything else as JSON."""
+        answer = self._request(method, path, body if isinstance(body, bytes) else json.dumps(body).encode())
+        return json.loads(answer) if answer else None
+
+    def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data=body, method=method)
         request.add_header("Authorization", "Basic " + base64.b64encode(b"test:test").decode())
         with urllib.request.urlopen(request) as answer:
             content: bytes = answer.read()

@@ -1,6 +1,7 @@
 """Storage Commitment (PS3.4 Annex J): a peer asks, and is told of what is really on the disk.
 
-The SCUs act as dcm4che's stgcmtscu does: one waits on the association it asked on, one hangs up and listens.
+The SCUs act as dcm4che's stgcmtscu does: one waits on the association it asked on, one hangs up and listens. Orthanc is
+one that we did not write: it is built on dcmtk, hangs up, and wants the report on a new association.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import queue
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import Dataset
@@ -25,7 +28,7 @@ from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
 from tests.instances import make_dataset
 from tests.integration.receiving import Running, receiving, send, start_process
-from tests.peers import free_port
+from tests.peers import Orthanc, free_port, orthanc
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -143,6 +146,43 @@ def test_damage_loss_conflict_and_a_wrong_class_are_not_committed_to(tmp_path: P
         kind, report = scu.reports.get(timeout=60)
         assert kind == 2 and "ReferencedSOPSequence" not in report
         assert [item.FailureReason for item in report.FailedSOPSequence] == [0x0110, 0x0110, 0x0119, 0x0110]
+
+
+def test_orthanc_sends_asks_and_is_told_what_is_safe_and_what_is_not(tmp_path: Path) -> None:
+    kept, lost = make_dataset("1.2.3.901"), make_dataset("1.2.3.902")
+    with orthanc(tmp_path / "orthanc") as peer:
+        address = f"ORTHANC@127.0.0.1:{peer.dicom_port}"
+        with receiving(tmp_path / "store", commitment_peers=(address,)) as running:
+            modality = {"AET": "MSU1", "Host": "127.0.0.1", "Port": running.port, "Manufacturer": "Generic"}
+            peer.send("PUT", "/modalities/msu", modality)
+            ids = [peer.send("POST", "/instances", _part10(dataset))["ID"] for dataset in (kept, lost)]
+            peer.send("POST", "/modalities/msu/store", {"Resources": ids})
+            assert len(running.ledger.instances()) == 2
+            report = _orthanc_asks(peer, ids)
+            assert (report["Status"], len(report["Success"]), report["Failures"]) == ("Success", 2, [])
+            row = running.ledger.find_instance(lost.SOPInstanceUID)
+            assert row is not None
+            (running.ledger.paths.root / row.path).unlink()
+            report = _orthanc_asks(peer, ids)
+            assert report["Status"] == "Failure"
+            assert [item["SOPInstanceUID"] for item in report["Success"]] == [kept.SOPInstanceUID]
+            (failure,) = report["Failures"]
+            assert failure["SOPInstanceUID"] == lost.SOPInstanceUID
+            assert 0x0110 in failure.values()
+            _reported(running)
+
+
+def _part10(dataset: Dataset) -> bytes:
+    content = BytesIO()
+    dataset.save_as(content, enforce_file_format=True)
+    return content.getvalue()
+
+
+def _orthanc_asks(peer: Orthanc, ids: list[str]) -> Any:
+    asked = peer.send("POST", "/modalities/msu/storage-commitment", {"Resources": ids})
+    return wait_until(
+        lambda: answer if (answer := peer.get(asked["Path"]))["Status"] != "Pending" else None, "Orthanc has the report"
+    )
 
 
 @pytest.mark.parametrize("case", ["no instances", "another action"])
