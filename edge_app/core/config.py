@@ -111,8 +111,13 @@ def _is_loopback(host: str) -> bool:
 class WorklistSettings(_Section):
     """The hospital's Modality Worklist, to tell whose order a study belongs to."""
 
-    peer: str = Field("", pattern=rf"^$|^{_DICOM_PEER}$")
-    """``AE@HOST:PORT`` of the worklist server; empty: orders are not asked for."""
+    peer: str = Field("", pattern=rf"^$|^(dicoms?://)?{_DICOM_PEER}$")
+    """``AE@HOST:PORT`` of the worklist server, ``dicoms://AE@HOST:PORT`` over TLS; empty: orders are not asked for."""
+    tls_authority: str = ""
+    """Certificates of the authorities that a worklist over TLS is trusted by."""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    """Our own certificate and its key (PS3.15 Annex B.9 asks both sides for one)."""
     calling_aet: str = Field("MSU1", min_length=1, max_length=16, pattern=r"^[\x20-\x5B\x5D-\x7E]+$")
     station_aet: str = Field("", max_length=16)
     """Only orders scheduled for this station; empty: for any."""
@@ -121,6 +126,17 @@ class WorklistSettings(_Section):
     timeout_s: float = Field(10.0, gt=0, le=120)
     orders_max: int = Field(200, ge=1, le=5000)
     """Most orders that are taken from one answer."""
+
+    @property
+    def secure(self) -> bool:
+        """Say whether the worklist is asked over TLS."""
+        return self.peer.startswith("dicoms://")
+
+    @model_validator(mode="after")
+    def _has_certificates(self) -> WorklistSettings:
+        if self.secure and not (self.tls_certificate and self.tls_key and self.tls_authority):
+            raise ValueError("a worklist over TLS needs tls_certificate, tls_key and tls_authority")
+        return self
 
 
 class CompletenessSettings(_Section):
@@ -323,6 +339,7 @@ def load_settings(path: Path) -> Settings:
         name: section.model_copy(update={key: _beside(path, getattr(section, key)) for key in keys})
         for name, section, keys in (
             ("receiver", settings.receiver, ("tls_certificate", "tls_key", "tls_authority")),
+            ("worklist", settings.worklist, ("tls_certificate", "tls_key", "tls_authority")),
             ("delivery", settings.delivery, ("tls_certificate", "tls_key", "tls_authority", "credentials")),
             ("analysis", settings.analysis, ("bundle", "engines", "trusted_keys")),
         )

@@ -170,9 +170,8 @@ def _worklist() -> str:
     return "\n\n".join(
         (
             "## 6 Modality Worklist SCU (optional)",
-            "Asked once in `worklist.period_s`. Matching keys: the start date (today), the modality, and the "
-            "station AE "
-            "title where one is set. All keys:",
+            "Asked once in `worklist.period_s`, over TLS where `worklist.peer` begins with `dicoms://`. Matching keys: "
+            "the start date (today), the modality, and the station AE title where one is set. All keys:",
             _table(("Attribute", "Tag"), keys),
         )
     )

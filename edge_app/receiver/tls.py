@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import ssl
 
-from edge_app.core.config import ReceiverSettings
+from edge_app.core.config import ReceiverSettings, WorklistSettings
 from edge_app.core.errors import ConfigError
 
-__all__ = ["TLS_1_2_SUITES", "client_context", "fingerprint_of", "server_context"]
+__all__ = ["TLS_1_2_SUITES", "client_context", "fingerprint_of", "server_context", "worklist_context"]
 
 TLS_1_2_SUITES = (
     "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -44,6 +44,11 @@ def client_context(settings: ReceiverSettings) -> ssl.SSLContext:
     return context
 
 
+def worklist_context(settings: WorklistSettings) -> ssl.SSLContext:
+    """Return what we speak to a worklist over TLS: its certificate must name its host; raises as `server_context`."""
+    return _context(ssl.PROTOCOL_TLS_CLIENT, settings)
+
+
 def fingerprint_of(connection: object) -> str:
     """Return the SHA-256 of the peer's certificate in lower-case hex, or an empty string on a plain connection."""
     if not isinstance(connection, ssl.SSLSocket):
@@ -52,7 +57,7 @@ def fingerprint_of(connection: object) -> str:
     return hashlib.sha256(certificate).hexdigest() if certificate else ""
 
 
-def _context(protocol: int, settings: ReceiverSettings) -> ssl.SSLContext:
+def _context(protocol: int, settings: ReceiverSettings | WorklistSettings) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(":".join(TLS_1_2_SUITES))

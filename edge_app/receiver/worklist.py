@@ -24,6 +24,7 @@ from edge_app.core.clock import monotonic_s, utc_now
 from edge_app.core.config import WorklistSettings
 from edge_app.core.errors import NetworkError
 from edge_app.core.logs import get_logger
+from edge_app.receiver.tls import worklist_context
 from edge_app.store.ledger import Ledger
 from edge_app.store.orders import Order, StudyIdentity, find_order, put_match, put_orders, unmatched
 from edge_app.store.rows import InstanceRow
@@ -48,6 +49,11 @@ class WorklistWatch:
     ----------
     fetch
         Asks the worklist; tests give their own.
+
+    Raises
+    ------
+    ConfigError
+        If the worklist is to be asked over TLS and a certificate or key cannot be read.
     """
 
     def __init__(
@@ -57,6 +63,8 @@ class WorklistWatch:
         fetch: Callable[[WorklistSettings], list[Order]] | None = None,
     ) -> None:
         self._settings, self._ledger = settings, ledger
+        if settings.secure:
+            worklist_context(settings)  # what is wrong with it is said at the start
         self._fetch = fetch or fetch_orders
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worklist", daemon=True)
@@ -117,12 +125,14 @@ def fetch_orders(settings: WorklistSettings) -> list[Order]:
     NetworkError
         If it cannot be reached, refuses, or answers with a failure.
     """
-    aet, _, address = settings.peer.rpartition("@")
+    aet, _, address = settings.peer.rpartition("://")[2].rpartition("@")
     host, _, port = address.rpartition(":")
     ae = AE(ae_title=settings.calling_aet)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = settings.timeout_s
     ae.add_requested_context(ModalityWorklistInformationFind)
-    association = ae.associate(host.strip("[]"), int(port), ae_title=aet)
+    host = host.strip("[]")
+    tls = (worklist_context(settings), host) if settings.secure else None
+    association = ae.associate(host, int(port), ae_title=aet, tls_args=tls)
     if not association.is_established or not association.accepted_contexts:
         raise NetworkError("the worklist does not let us in", remedy="Check worklist.peer and the AE titles there.")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +13,13 @@ import pytest
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import ModalityWorklistInformationFind
 
 from edge_app.core.clock import utc_now
 from edge_app.core.config import WorklistSettings
-from edge_app.core.errors import NetworkError
+from edge_app.core.errors import ConfigError, NetworkError
+from edge_app.receiver.certificates import make_certificates
 from edge_app.receiver.worklist import WorklistWatch, fetch_orders
 from edge_app.store.orders import match_of
 from tests.instances import STUDY_UID, make_dataset
@@ -85,6 +89,53 @@ def test_a_study_that_was_received_finds_its_order(tmp_path: Path) -> None:
             match = wait_until(lambda: match_of(running.ledger, STUDY_UID), "the order is found")
     assert (match.how, match.order.patient_id) == ("accession", "4711")
     assert "patient_id" in match.differs
+
+
+def _answer(event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+    order = Dataset()
+    order.AccessionNumber, order.PatientID, order.PatientName = "A-9", "P-9", "Müster^Erika"
+    order.SpecificCharacterSet = "ISO_IR 192"
+    order.ScheduledProcedureStepSequence = [Dataset()]
+    yield 0xFF00, order
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom leaves the socket to the GC
+def test_a_worklist_is_asked_over_tls_with_certificates_on_both_sides(tmp_path: Path) -> None:
+    make_certificates(tmp_path, ["msu", "ris"])
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.load_cert_chain(tmp_path / "ris.pem", tmp_path / "ris.key.pem")
+    server_side.load_verify_locations(tmp_path / "authority.pem")
+    server_side.verify_mode = ssl.CERT_REQUIRED
+    own = {
+        "tls_certificate": str(tmp_path / "msu.pem"),
+        "tls_key": str(tmp_path / "msu.key.pem"),
+        "tls_authority": str(tmp_path / "authority.pem"),
+    }
+    ae = AE(ae_title="RIS")
+    ae.add_supported_context(ModalityWorklistInformationFind)
+    server = ae.start_server(
+        ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, _answer)], ssl_context=server_side
+    )
+    try:
+        port = server.socket.getsockname()[1]
+        (order,) = fetch_orders(WorklistSettings(peer=f"dicoms://RIS@127.0.0.1:{port}", **own))
+        assert (order.accession_number, order.patient_name) == ("A-9", "Müster^Erika")
+        with pytest.raises(NetworkError):
+            fetch_orders(WorklistSettings(peer=f"RIS@127.0.0.1:{port}", timeout_s=2.0))
+        make_certificates(tmp_path / "other", ["msu"])
+        foreign = {**own, "tls_authority": str(tmp_path / "other" / "authority.pem")}
+        with pytest.raises(NetworkError):
+            fetch_orders(WorklistSettings(peer=f"dicoms://RIS@127.0.0.1:{port}", **foreign))
+    finally:
+        server.shutdown()
+
+
+def test_a_worklist_over_tls_without_certificates_is_refused_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="tls_certificate"):
+        WorklistSettings(peer="dicoms://RIS@127.0.0.1:11112")
+    missing = dict.fromkeys(("tls_certificate", "tls_key", "tls_authority"), str(tmp_path / "missing.pem"))
+    with receiving(tmp_path) as running, pytest.raises(ConfigError, match="TLS"):
+        WorklistWatch(WorklistSettings(peer="dicoms://RIS@127.0.0.1:11112", **missing), running.ledger)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom leaves the socket to the GC
