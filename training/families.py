@@ -30,7 +30,7 @@ from torchvision.models import (
 
 from edge_app.core.errors import TrainingError
 from edge_app.core.types import CLASSES
-from training.image_model import DEMO_ARCHITECTURE, ImageOutput
+from training.image_model import COARSE_ARCHITECTURE, DEMO_ARCHITECTURE, ImageOutput
 
 __all__ = ["FAMILIES", "FINDINGS", "Classifier", "architectures", "bare_network", "head_of"]
 
@@ -64,6 +64,8 @@ class Classifier(nn.Module):
         Whether inputs in [0, 1] are brought to ImageNet's mean and deviation first. The published design does not.
     dropout
         Share of features dropped before a new head in training.
+    maps
+        Whether a second head, which is never saved, says in training where the lesion is: in `saliency`.
 
     Raises
     ------
@@ -75,7 +77,13 @@ class Classifier(nn.Module):
     std: torch.Tensor
 
     def __init__(
-        self, architecture: str, *, labels: str = "softmax", normalise: bool = False, dropout: float = 0.0
+        self,
+        architecture: str,
+        *,
+        labels: str = "softmax",
+        normalise: bool = False,
+        dropout: float = 0.0,
+        maps: bool = False,
     ) -> None:
         super().__init__()
         self.architecture, self.labels, self.normalise = architecture, labels, normalise
@@ -92,12 +100,21 @@ class Classifier(nn.Module):
             module.register_forward_pre_hook(self._catch_tokens)
         else:
             module.register_forward_hook(self._catch_map)
+        self.where: nn.Conv2d | None = None
+        if maps:
+            linear = [module for module in head_of(self.net)[1].modules() if isinstance(module, nn.Linear)]
+            if len(linear) > 1 or isinstance(self.net, (vision_transformer.VisionTransformer, *_DEEPER_HEADS)):
+                raise TrainingError(
+                    f"{architecture} has no map that could learn from lesion masks", remedy="Give --map-weight 0."
+                )
+            self.where = nn.Conv2d(self.features, _last_linear(self.net).out_features, 1)
 
     def forward(self, image: torch.Tensor) -> ImageOutput:
         """Return features, logits and, outside of training, saliency of slices (N, 3, 224, 224) in [0, 1]."""
         features, raw = self.scores(image)
         if self.training:
-            return ImageOutput(features, raw, raw.new_zeros(len(raw), raw.shape[1], 0, 0))
+            nowhere = raw.new_zeros(len(raw), raw.shape[1], 0, 0)
+            return ImageOutput(features, raw, self.where(self._seen["map"]) if self.where else nowhere)
         saliency = self._saliency()
         if self.labels == "findings":
             raw, saliency = nn.functional.pad(raw, (1, 0)), nn.functional.pad(saliency, (0, 0, 0, 0, 1, 0))
@@ -140,7 +157,7 @@ class Classifier(nn.Module):
 
 def architectures() -> list[str]:
     """Return the names `Classifier` knows."""
-    return [DEMO_ARCHITECTURE, *list_models(module=torchvision_models)]
+    return [DEMO_ARCHITECTURE, COARSE_ARCHITECTURE, *list_models(module=torchvision_models)]
 
 
 def bare_network(architecture: str, weights: str | None = None) -> nn.Module:
@@ -151,9 +168,11 @@ def bare_network(architecture: str, weights: str | None = None) -> nn.Module:
     TrainingError
         If torchvision has no such classifier.
     """
-    if architecture == DEMO_ARCHITECTURE:
+    if architecture in (DEMO_ARCHITECTURE, COARSE_ARCHITECTURE):
         net = resnet.ResNet(resnet.BasicBlock, [1, 1, 1, 1])
         net.layer4, net.fc = nn.Identity(), nn.Linear(256, 1000)
+        if architecture == COARSE_ARCHITECTURE:
+            net.conv1 = nn.Sequential(nn.AvgPool2d(2), net.conv1)
         return net
     if architecture not in architectures():
         raise TrainingError(

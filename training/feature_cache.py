@@ -27,7 +27,7 @@ from training.shards import StudyRecord
 from training.slice_batches import to_unit
 from training.weights import weights_hash
 
-__all__ = ["FeatureCache", "open_cache", "slice_hashes", "study_features", "study_records"]
+__all__ = ["FeatureCache", "best_device", "open_cache", "slice_hashes", "study_features", "study_records"]
 
 
 class FeatureCache:
@@ -107,6 +107,11 @@ class FeatureCache:
             ) from error
 
 
+def best_device(wanted: str = "") -> str:
+    """Return the device that is wanted, or the best there is."""
+    return wanted or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def open_cache(image: Path, data: Path, device: str = "") -> FeatureCache:
     """Return the cache of the image network in a folder, for prepared slices.
 
@@ -129,7 +134,7 @@ def open_cache(image: Path, data: Path, device: str = "") -> FeatureCache:
             f"{image} was trained on profile {description['profile']}, {data} is {profile}",
             remedy="Run `msu data preprocess` with the network's own profile.",
         )
-    return FeatureCache(image, model, device=device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return FeatureCache(image, model, device=best_device(device))
 
 
 def slice_hashes(images: NDArray[np.generic]) -> list[bytes]:

@@ -26,6 +26,10 @@ class Sequences:
     mask: torch.Tensor
     labels: torch.Tensor
 
+    def to(self, device: torch.device | str) -> Sequences:
+        """Return the batch on a device."""
+        return Sequences(*(part.to(device) for part in (self.features, self.position_mm, self.mask, self.labels)))
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FeatureSet:

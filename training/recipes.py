@@ -34,6 +34,8 @@ class SliceRecipe:
     normalise: bool = False
     """Whether inputs get ImageNet's mean and deviation."""
     dropout: float = 0.0
+    map_weight: float = 0.0
+    """Weight of the loss that teaches where the lesion is, on slices whose mask is known; 0 for none."""
     mixed_precision: bool = False
     """bfloat16 where the device has it in hardware."""
 
@@ -71,6 +73,6 @@ def slice_recipe(name: str, **changes: float | int | None) -> SliceRecipe:
     if name not in SLICE_RECIPES:
         raise ConfigError(f"there is no recipe {name!r}", remedy=f"Recipes are {', '.join(SLICE_RECIPES)}.")
     for key, value in changes.items():
-        if value is not None and value <= 0 and key != "weight_decay":
+        if value is not None and value <= 0 and key not in ("weight_decay", "map_weight"):
             raise ConfigError(f"{key} = {value}", remedy="Give a positive number.")
     return replace(SLICE_RECIPES[name], **{key: value for key, value in changes.items() if value is not None})

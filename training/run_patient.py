@@ -84,6 +84,7 @@ def train_studies(
     seed: int = 2023,
     changes: Mapping[str, Any] | None = None,
     sizes: Mapping[str, Any] | None = None,
+    device: str = "cpu",
     watch: Watch | None = None,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train a patient network and return it with its description.
@@ -94,6 +95,8 @@ def train_studies(
         In place of the recipe's; `changes` by the names of `PatientRecipe` or `PublishedRecipe`.
     sizes
         Of the network, in place of its defaults.
+    device
+        To train on; the network comes back on the CPU.
     watch
         Told of each epoch.
 
@@ -110,14 +113,16 @@ def train_studies(
             raise TrainingError(f"no {absent[0]} study in {side}", remedy="Add studies of this class and split again.")
     torch.manual_seed(seed)
     features = train.features[0].shape[1]
-    model = build_patient(arch, recipe, features, **dict(sizes or {}))
+    model = build_patient(arch, recipe, features, **dict(sizes or {})).to(device)
     changed = {**(changes or {}), "seed": seed, **({"epochs": epochs} if epochs else {})}
     if recipe == "ours":
         ours = replace(PatientRecipe(), **changed)
         log = train_patient(model, train, validation, ours, watch=watch)  # type: ignore[arg-type]
+        model.cpu()
         threshold = choose_distance_threshold(train, validation, model)  # type: ignore[arg-type]
     else:
         log = train_published(model, train, validation, replace(PUBLISHED[arch], **changed), watch=watch)
+        model.cpu()
         threshold = None
     description = {
         "arch": arch,
@@ -148,6 +153,7 @@ def train_published(
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     optimiser = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    device = next(model.parameters()).device
     labels, best = train.labels(), BestWeights(recipe.patience)
     truth = torch.from_numpy(validation.labels())
     copies = 2 if recipe.reversed_twins else 1
@@ -159,7 +165,7 @@ def train_published(
             drawn = order[first : first + recipe.batch]
             rows = [np.ascontiguousarray(_twin(train, int(i), len(labels))) for i in drawn]
             heights = [np.zeros(len(part), np.float32) for part in rows]
-            batch = pad(rows, heights, labels[drawn % len(labels)])
+            batch = pad(rows, heights, labels[drawn % len(labels)]).to(device)
             output = model(batch.features, batch.position_mm, batch.mask)
             loss = nn.functional.cross_entropy(output.logits, batch.labels)
             optimiser.zero_grad()

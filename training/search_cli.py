@@ -95,7 +95,7 @@ def _image(arguments: argparse.Namespace) -> tuple[dict[str, object], object]:
 def _patient(arguments: argparse.Namespace) -> tuple[dict[str, object], object]:
     from training.data.prepared import open_prepared
     from training.experiment import prepared_facts
-    from training.feature_cache import open_cache, study_features
+    from training.feature_cache import best_device, open_cache, study_features
     from training.search_trials import PatientTrials
     from training.weights import weights_hash
 
@@ -113,6 +113,7 @@ def _patient(arguments: argparse.Namespace) -> tuple[dict[str, object], object]:
         origin={"image": str(arguments.image), "image_weights": image_weights},
         epochs=arguments.epochs,
         seed=arguments.seed,
+        device=best_device(arguments.device),
     )
     data = prepared_facts(arguments.data)["content_sha256"]
     return {"data": data, "image_weights": image_weights, "epochs": arguments.epochs}, runner

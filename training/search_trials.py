@@ -40,6 +40,7 @@ class PatientTrials:
     """Of the features, for the description of the weights."""
     epochs: int | None = None
     seed: int = 2023
+    device: str = "cpu"
 
     def __call__(self, drawn: Drawn, folder: Path, watch: Watch) -> float:
         """Train one."""
@@ -50,6 +51,7 @@ class PatientTrials:
             self.held_out,
             epochs=self.epochs,
             seed=self.seed,
+            device=self.device,
             changes=drawn.changes,
             sizes=drawn.sizes,
             watch=watch,

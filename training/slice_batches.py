@@ -22,21 +22,29 @@ from training.targets import Targets
 
 __all__ = ["Augmentation", "Step", "load_ahead", "plan_steps", "to_unit"]
 
-AHEAD = 3
-"""Steps loaded while the device computes."""
+AHEAD = 6
+"""Steps loaded, or being loaded, while the device computes."""
+
+READERS = 3
+"""Threads that load: a disk answers several questions sooner than one after the other."""
 
 NOISE_PICTURES = 64
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Step:
-    """One device's part of one step, on the CPU; `total_weight` is that of all devices' parts together."""
+    """One device's part of one step, on the CPU; totals are those of all devices' parts together."""
 
     slices: NDArray[np.int64]
     images: torch.Tensor
     values: torch.Tensor
     weight: torch.Tensor
+    masks: torch.Tensor
+    """(n, 28, 28) uint8 share of lesion."""
+    mask_known: torch.Tensor
+    """(n,) float32, 1 where the mask can be taught."""
     total_weight: float
+    total_masks: float
 
 
 def plan_steps(usable: NDArray[np.int64], batch: int, *, seed: int, epoch: int) -> list[NDArray[np.int64]]:
@@ -50,21 +58,38 @@ def plan_steps(usable: NDArray[np.int64], batch: int, *, seed: int, epoch: int) 
 
 
 def load_ahead(
-    data: PreparedSet, targets: Targets, steps: list[NDArray[np.int64]], *, rank: int = 0, devices: int = 1
+    data: PreparedSet,
+    targets: Targets,
+    steps: list[NDArray[np.int64]],
+    *,
+    rank: int = 0,
+    devices: int = 1,
+    pin: bool = False,
 ) -> Iterator[Step]:
-    """Yield this device's share of each step, read by a thread while the last ones are computed."""
+    """Yield this device's share of each step, read by threads while the last ones are computed.
+
+    Parameters
+    ----------
+    pin
+        Whether images lie in pinned memory, from where a GPU fetches them while it computes.
+    """
+    known = (data.mask_known & (data.labels >= 0)).astype(np.float32)
 
     def load(slices: NDArray[np.int64]) -> Step:
         mine = slices[rank::devices]
+        images = torch.from_numpy(data.inputs(mine))
         return Step(
             mine,
-            torch.from_numpy(data.inputs(mine)),
+            images.pin_memory() if pin else images,
             torch.from_numpy(targets.values[mine]),
             torch.from_numpy(targets.weight[mine]),
+            torch.from_numpy(data.masks(mine)),
+            torch.from_numpy(known[mine]),
             float(targets.weight[slices].sum()),
+            float(known[slices].sum()),
         )
 
-    with ThreadPoolExecutor(1, thread_name_prefix="slices") as reader:
+    with ThreadPoolExecutor(READERS, thread_name_prefix="slices") as reader:
         waiting: list[Future[Step]] = []
         try:
             for slices in steps:
@@ -100,8 +125,10 @@ class Augmentation:
         generator = torch.Generator().manual_seed(seed)
         self._noise = torch.randn(NOISE_PICTURES, 1, 224, 224, generator=generator).to(device)
 
-    def __call__(self, images: torch.Tensor, slices: NDArray[np.int64], epoch: int) -> torch.Tensor:
-        """Return images (N, 3, 224, 224) in [0, 1] changed."""
+    def __call__(
+        self, images: torch.Tensor, masks: torch.Tensor, slices: NDArray[np.int64], epoch: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return images (N, 3, 224, 224) in [0, 1] changed, and masks (N, 28, 28) moved along."""
         drawn = torch.from_numpy(np.stack([self._draw(int(number), epoch) for number in slices])).to(images.device)
         turn, scale, mirror = drawn[:, 0], drawn[:, 1], drawn[:, 2]
         theta = torch.stack(
@@ -111,12 +138,11 @@ class Augmentation:
             ],
             dim=1,
         )
-        grid = nn.functional.affine_grid(theta, list(images.shape), align_corners=False)
-        images = nn.functional.grid_sample(images, grid, align_corners=False)
+        images, masks = _warp(images, theta), _warp(masks[:, None], theta)[:, 0]
         each = drawn[:, :, None, None, None]
         images = images * each[:, 5] + each[:, 6]
         images = images + self._noise[drawn[:, 8].long()] * each[:, 7] / self._widths
-        return images.clamp(0.0, 1.0)
+        return images.clamp(0.0, 1.0), masks
 
     def _draw(self, number: int, epoch: int) -> NDArray[np.float32]:
         rng = np.random.default_rng([self._seed, epoch, number])
@@ -135,3 +161,8 @@ class Augmentation:
             ],
             np.float32,
         )
+
+
+def _warp(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+    grid = nn.functional.affine_grid(theta, list(images.shape), align_corners=False)
+    return nn.functional.grid_sample(images, grid, align_corners=False)

@@ -35,7 +35,7 @@ from edge_app.simulator.scanner import PERSONALITIES, TRAINING_PERSONALITIES, UN
 from edge_app.simulator.study import Label, SyntheticStudy, make_study
 from training.shards import MASK_SIZE, PreparedStudy, StudyRecord, StudySet, shard_exists, write_shard
 
-__all__ = ["PROFILE", "SEED_BASE", "Split", "StudyRequest", "make_split", "plan_split", "prepare_study"]
+__all__ = ["PROFILE", "SEED_BASE", "Split", "StudyRequest", "make_split", "plan_split", "prepare_study", "vary_scanner"]
 
 Split = Literal["train", "validation", "test"]
 
@@ -125,7 +125,7 @@ def prepare_study(request: StudyRequest) -> PreparedStudy:
     """
     scanner = replace(PERSONALITIES[request.personality], transfer_syntax=EXPLICIT_LE)
     if request.varied:
-        scanner = _vary(scanner, request.seed)
+        scanner = vary_scanner(scanner, request.seed)
     study = make_study(request.seed, request.label, personality=scanner)
     datasets = to_datasets(study)
     headers = [read_header(dataset) for dataset in datasets]
@@ -143,7 +143,7 @@ def prepare_study(request: StudyRequest) -> PreparedStudy:
     )
 
 
-def _vary(scanner: Personality, seed: int) -> Personality:
+def vary_scanner(scanner: Personality, seed: int) -> Personality:
     """Return the scanner with another noise, kernel, slice thickness and field of view; the label plays no part."""
     rng = np.random.default_rng([seed, VARIATION_STREAM])
 

@@ -19,7 +19,7 @@ from edge_app.core.types import CLASSES
 from training.data.prepared import PreparedSet
 from training.families import FINDINGS
 
-__all__ = ["LABEL_MODES", "TEACHES", "Targets", "loss_sum", "make_targets", "right_sum"]
+__all__ = ["LABEL_MODES", "TEACHES", "Targets", "loss_sum", "make_targets", "map_loss_sum", "right_sum"]
 
 LABEL_MODES = ("softmax", "findings")
 
@@ -91,6 +91,35 @@ def loss_sum(raw: torch.Tensor, values: torch.Tensor, weight: torch.Tensor, *, s
         soft = values * (1.0 - smoothing) + 0.5 * smoothing
         each = nn.functional.binary_cross_entropy_with_logits(raw, soft, reduction="none")
     return (each * weight).sum()
+
+
+def map_loss_sum(where: torch.Tensor, masks: torch.Tensor, values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Return the sum over slices of the mean cross-entropy of the map's cells, cells with lesion weighted up.
+
+    Parameters
+    ----------
+    where
+        (N, C, h, w) what the second head says of each cell: 3 classes, or 2 findings.
+    masks
+        (N, 28, 28) share of lesion in [0, 1].
+    values
+        As in `Targets`.
+    known
+        (N,) 1 where the mask can be taught.
+    """
+    share = nn.functional.adaptive_avg_pool2d(masks[:, None], where.shape[2:])[:, 0]
+    share = (share * 2.0).clamp(max=1.0)  # half a cell of lesion is a cell with a lesion
+    if values.ndim == 1:
+        kind = nn.functional.one_hot(values.long(), len(CLASSES)).to(where.dtype)[:, :, None, None]
+        share = share * (values > 0)[:, None, None]
+        target = kind * share[:, None]
+        target[:, 0] = 1.0 - share
+        each = -(target * nn.functional.log_softmax(where, dim=1)).sum(dim=1)
+    else:
+        target = values[:, :, None, None] * share[:, None]
+        each = nn.functional.binary_cross_entropy_with_logits(where, target, reduction="none").sum(dim=1)
+    weight = 1.0 + 4.0 * share
+    return ((each * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2)) * known).sum()
 
 
 def right_sum(raw: torch.Tensor, values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -37,7 +37,7 @@ def train_parser() -> argparse.ArgumentParser:
         "--weights", default="auto", metavar="W", help="imagenet, random, auto (ImageNet if to be had), or a file"
     )
     for name, kind in (("epochs", int), ("batch", int), ("patience", int), ("learning-rate", float),
-                       ("weight-decay", float), ("seed", int)):  # fmt: skip
+                       ("weight-decay", float), ("map-weight", float), ("seed", int)):  # fmt: skip
         image.add_argument(f"--{name}", type=kind, metavar="X", help="in place of the recipe's")
     image.add_argument("--devices", type=int, default=1, metavar="N", help="devices of a node (for CPU: processes)")
     image.add_argument("--nodes", type=int, default=1, metavar="M", help="nodes; start with torchrun")
@@ -103,7 +103,7 @@ def _image(arguments: argparse.Namespace) -> int:
 
     given = {
         name: value
-        for name in ("epochs", "batch", "patience", "learning_rate", "weight_decay", "seed")
+        for name in ("epochs", "batch", "patience", "learning_rate", "weight_decay", "map_weight", "seed")
         if (value := getattr(arguments, name)) is not None
     }
     found = _found(arguments, "image")
@@ -150,7 +150,7 @@ def _features(arguments: argparse.Namespace) -> int:
 def _patient(arguments: argparse.Namespace) -> int:
     from training.data.prepared import open_prepared
     from training.experiment import prepared_facts, read_description
-    from training.feature_cache import open_cache, study_features
+    from training.feature_cache import best_device, open_cache, study_features
     from training.opening import refuse_if_opened
     from training.run_patient import save_patient, train_studies
     from training.weights import weights_hash
@@ -167,6 +167,7 @@ def _patient(arguments: argparse.Namespace) -> int:
         held_out,
         epochs=arguments.epochs,
         seed=arguments.seed,
+        device=best_device(arguments.device),
         changes=found.changes,
         sizes=found.sizes,
     )

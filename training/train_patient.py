@@ -47,14 +47,23 @@ def train_patient(
     *,
     watch: Watch | None = None,
 ) -> list[dict[str, float]]:
-    """Train `model` in place, leave it with the best weights in evaluation mode, and return a log line per epoch."""
+    """Train `model` in place, leave it with the best weights in evaluation mode, and return a log line per epoch.
+
+    Parameters
+    ----------
+    model
+        Trained on the device it is on.
+    watch
+        Told of each epoch.
+    """
+    device = model.feature_mean.device
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     table = np.concatenate(train.features)
     model.feature_mean.copy_(torch.from_numpy(table.mean(axis=0)))
     model.feature_std.copy_(torch.from_numpy(table.std(axis=0) + 1e-3))
     fit_distance(model, train)
-    deviation = model.feature_std.numpy() * recipe.feature_noise
+    deviation = model.feature_std.cpu().numpy() * recipe.feature_noise
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     steps = recipe.epochs * math.ceil(len(train.records) / recipe.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -65,7 +74,7 @@ def train_patient(
     classify = nn.CrossEntropyLoss(
         weight=torch.as_tensor(1.0 / (3.0 * np.maximum(frequency, 1e-6)), dtype=torch.float32),
         label_smoothing=recipe.label_smoothing,
-    )
+    ).to(device)
     best = BestWeights(recipe.patience)
     log = []
 
@@ -75,7 +84,7 @@ def train_patient(
         for first in range(0, len(order), recipe.batch):
             chosen = order[first : first + recipe.batch]
             varied = [vary_study(train.features[i], train.heights_mm(i), rng, recipe, deviation) for i in chosen]
-            batch = pad([rows for rows, _ in varied], [heights for _, heights in varied], labels[chosen])
+            batch = pad([rows for rows, _ in varied], [heights for _, heights in varied], labels[chosen]).to(device)
             loss = classify(model(batch.features, batch.position_mm, batch.mask).logits, batch.labels)
             optimiser.zero_grad()
             loss.backward()
@@ -116,14 +125,15 @@ def vary_study(
 def predict_patients(model: PatientModel, data: FeatureSet, *, batch: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
     """Return logits (studies, 3) and distances (studies,), the studies unchanged."""
     model.eval()
+    device = next(model.parameters()).device
     logits, distances = [], []
     labels = data.labels()
     for first in range(0, len(labels), batch):
         chosen = range(first, min(first + batch, len(labels)))
         padded: Sequences = pad(
             [data.features[i] for i in chosen], [data.heights_mm(i) for i in chosen], labels[first : first + batch]
-        )
+        ).to(device)
         output = model(padded.features, padded.position_mm, padded.mask)
-        logits.append(output.logits)
-        distances.append(output.distance)
+        logits.append(output.logits.cpu())
+        distances.append(output.distance.cpu())
     return torch.cat(logits), torch.cat(distances)

@@ -19,7 +19,7 @@ from torchvision.models import get_model_weights
 from edge_app.core.errors import TrainingError
 from training.data.atomic import replacing
 from training.families import Classifier, head_of
-from training.image_model import DEMO_ARCHITECTURE
+from training.image_model import COARSE_ARCHITECTURE, DEMO_ARCHITECTURE
 
 __all__ = ["read_state_dict", "read_tensors", "start_weights", "weights_hash", "write_tensors"]
 
@@ -129,7 +129,7 @@ def start_weights(model: Classifier, choice: str) -> str:
 
 
 def _imagenet(architecture: str) -> State:
-    if architecture == DEMO_ARCHITECTURE:
+    if architecture in (DEMO_ARCHITECTURE, COARSE_ARCHITECTURE):
         raise TrainingError(f"nobody has trained {architecture} on ImageNet", remedy="Take another architecture.")
     state: State = get_model_weights(architecture).DEFAULT.get_state_dict(progress=False, check_hash=True)
     return state

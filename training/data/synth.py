@@ -31,7 +31,7 @@ from training.data.atomic import replacing
 from training.data.files import SYNTHETIC
 from training.data.parallel import Workers
 
-__all__ = ["LAYOUTS", "StudyOrder", "plan", "write_corpus"]
+__all__ = ["LAYOUTS", "StudyOrder", "as_published", "patient_id", "plan", "write_corpus"]
 
 LAYOUTS: dict[str, tuple[Label, ...]] = {
     "rsna": ("negative", "hemorrhage"),
@@ -95,15 +95,23 @@ def plan(
         )
     if studies < 1 or not personalities:
         raise TrainingError("nothing to write", remedy=f"Scanners are {', '.join(sorted(PERSONALITIES))}.")
-    # Published data sets are uncompressed, and without PixelPaddingValue padding would be tissue.
-    plain = str(ExplicitVRLittleEndian)
-    scanners = [
-        replace(p, transfer_syntax=plain, padding=None if layout == "rsna" else p.padding) for p in personalities
-    ]
+    scanners = [as_published(layout, personality) for personality in personalities]
     return [
         StudyOrder(seed + n, wanted[n % len(wanted)], scanners[n // len(wanted) % len(scanners)])
         for n in range(studies)
     ]
+
+
+def as_published(layout: str, scanner: Personality) -> Personality:
+    """Return a scanner that writes as the images of a published data set are written."""
+    # They are uncompressed, and without PixelPaddingValue padding would be tissue.
+    padding = None if layout == "rsna" else scanner.padding
+    return replace(scanner, transfer_syntax=str(ExplicitVRLittleEndian), padding=padding)
+
+
+def patient_id(layout: str, order: StudyOrder) -> str:
+    """Return the PatientID under which a study stands in a layout."""
+    return _name(order, 8, "patient") if layout == "rsna" else f"SYN-{order.seed:06d}"
 
 
 def write_corpus(layout: str, orders: Sequence[StudyOrder], root: Path, workers: Workers) -> int:
@@ -132,7 +140,7 @@ def _write_one(task: tuple[str, Path, int, StudyOrder]) -> tuple[int, int, Rows]
     return number, len(study.hu), _WRITERS[layout][0](study, root, number)
 
 
-def _name(study: SyntheticStudy, length: int, *purpose: object) -> str:
+def _name(study: SyntheticStudy | StudyOrder, length: int, *purpose: object) -> str:
     words = "|".join(str(word) for word in (study.seed, study.label, study.personality.name, *purpose))
     return "ID_" + hashlib.sha256(words.encode()).hexdigest()[:length]
 

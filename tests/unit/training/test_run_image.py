@@ -19,11 +19,12 @@ import torch
 from edge_app.core.errors import ConfigError, TrainingError
 from training.data.prepared import open_prepared
 from training.experiment import load_image_network
+from training.families import Classifier
 from training.image_model import DEMO_ARCHITECTURE
 from training.recipes import SLICE_RECIPES, slice_recipe
 from training.run_image import CHECKPOINT
 from training.slice_batches import Augmentation, load_ahead, plan_steps, to_unit
-from training.targets import loss_sum, make_targets
+from training.targets import loss_sum, make_targets, map_loss_sum
 from training.weights import read_state_dict
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -88,17 +89,42 @@ def test_steps_and_changes_do_not_depend_on_the_number_of_devices(prepared: Path
     plan = plan_steps(targets.usable(), 8, seed=1, epoch=3)
     augment = Augmentation((40.0, 140.0, 2800.0), 1, torch.device("cpu"))
     whole = next(iter(load_ahead(data, targets, plan[:1])))
-    changed = augment(to_unit(whole.images), whole.slices, 3)
+    changed, moved = augment(to_unit(whole.images), to_unit(whole.masks), whole.slices, 3)
     for rank in (0, 1):
         part = next(iter(load_ahead(data, targets, plan[:1], rank=rank, devices=2)))
-        assert torch.allclose(augment(to_unit(part.images), part.slices, 3), changed[rank::2], atol=1e-6)
-        assert part.total_weight == whole.total_weight
-    assert not torch.equal(changed, augment(to_unit(whole.images), whole.slices, 4))
+        images, masks = augment(to_unit(part.images), to_unit(part.masks), part.slices, 3)
+        assert torch.allclose(images, changed[rank::2], atol=1e-6)
+        assert torch.allclose(masks, moved[rank::2], atol=1e-6)
+        assert (part.total_weight, part.total_masks) == (whole.total_weight, whole.total_masks)
+    assert not torch.equal(changed, augment(to_unit(whole.images), to_unit(whole.masks), whole.slices, 4)[0])
+
+
+@pytest.mark.parametrize("mode", ["softmax", "findings"])
+def test_lesion_masks_teach_where_and_only_where_they_are_known(prepared: Path, mode: str) -> None:
+    data = open_prepared(prepared)["train"]
+    targets = make_targets(data, mode)
+    step = next(iter(load_ahead(data, targets, [targets.usable()])))
+    blood = step.values == 1 if mode == "softmax" else step.values[:, 0] == 1
+    infarct = step.values == 2 if mode == "softmax" else step.values[:, 1] == 1
+    assert not step.mask_known[blood].any() and step.mask_known[infarct].all()  # RSNA has no masks, AISD has
+    assert step.total_masks == step.mask_known.sum()
+    model = Classifier(DEMO_ARCHITECTURE, labels=mode, maps=True).train()
+    where = model(to_unit(step.images[infarct][:2])).saliency
+    assert where.shape == (2, 3 if mode == "softmax" else 2, 14, 14)
+    masks, values = to_unit(step.masks), step.values
+    told = torch.zeros(len(values), where.shape[1], 7, 7)
+    share = torch.nn.functional.adaptive_avg_pool2d(masks[:, None], (7, 7))[:, 0]
+    told[:, -1] = torch.where((share > 0.25) & infarct[:, None, None], 9.0, -9.0)
+    right = map_loss_sum(told, masks, values, step.mask_known)
+    assert right < map_loss_sum(-told, masks, values, step.mask_known)
+    assert map_loss_sum(told, masks, values, torch.zeros_like(step.mask_known)) == 0
+    assert not any(name.startswith("where") for name in model.net.state_dict())
 
 
 @pytest.mark.integration
 def test_a_killed_run_goes_on_to_the_same_weights_bit_by_bit(prepared: Path, tmp_path: Path) -> None:
     modern = ("--arch", DEMO_ARCHITECTURE, "--recipe", "modern", "--labels", "findings", "--checkpoint-steps", "1")
+    modern += ("--map-weight", "1")
     run(command(prepared, tmp_path / "whole", *modern))
     words = command(prepared, tmp_path / "killed", *modern)
     process = subprocess.Popen([sys.executable, *words], env=ALONE, cwd=ROOT, stderr=subprocess.DEVNULL)

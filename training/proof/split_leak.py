@@ -1,0 +1,111 @@
+"""Claim: the published split leak raises the score that is reported, and the leakage check stops it.
+
+The published code added each study twice, in ascending and in reversed z, and split afterwards. Two networks learn the
+same studies: one split before the copies are made, one after. The features are those of a network with random weights,
+so that there is little to learn and much to remember; what the leak adds is memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from training.data.index import Index
+from training.data.leakage import LeakageError
+from training.data.parallel import Workers
+from training.data.preprocess import preprocess
+from training.data.records import IndexedStudy
+from training.data.split import Split
+from training.features import FeatureSet
+from training.proof.claim import Claim
+from training.proof.corpus import pick
+from training.proof.plain_gru import accuracy_of, fit_plain, standardised
+from training.proof.ready import Ready, untrained_features
+from training.proof.short_studies import thinned
+
+__all__ = ["leak_is_stopped", "prove_leak"]
+
+GOAL = 0.1
+_SHARES = (0.7, 0.15)
+_SLICES = 16
+
+
+def prove_leak(ready: Ready) -> Claim:
+    """Report the score of either split, and try to have the leaking one prepared."""
+    data = ready.sets["train"]
+    features = thinned(
+        untrained_features(ready.folder, pick(data, range(len(data.studies))), ready.sizes.seed), _SLICES
+    )
+    honest, leaking = [], []
+    for repeat in range(ready.sizes.repeats):
+        seed = ready.sizes.seed + repeat
+        order = np.random.default_rng(seed).permutation(len(features.records))
+        honest.append(_score([doubled(features, part) for part in _parts(order)], ready, seed))
+        twins = doubled(features, order)
+        shuffled = np.random.default_rng(seed).permutation(len(twins.records))
+        leaking.append(_score([twins.subset(part) for part in _parts(shuffled)], ready, seed))
+    rise = float(np.mean(leaking) - np.mean(honest))
+    stopped = leak_is_stopped(ready.corpus.index, ready.folder / "leaking")
+    return Claim(
+        id="split-leak",
+        claim="With the published split leak put back the reported score rises, and the leakage check stops it.",
+        measured={
+            "accuracy_split_first": round(float(np.mean(honest)), 4),
+            "accuracy_with_leak": round(float(np.mean(leaking)), 4),
+            "rise": round(rise, 4),
+            "each_seed": {"split_first": np.round(honest, 4).tolist(), "with_leak": np.round(leaking, 4).tolist()},
+            "stopped_by": stopped,
+        },
+        goal=f"the reported accuracy rises by at least {GOAL}, and the same split is refused with E-701",
+        ok=rise >= GOAL and stopped.startswith("E-701"),
+    )
+
+
+def leak_is_stopped(index: Index, folder: Path) -> str:
+    """Return how `msu data preprocess` answers the published split: its error, or "" if it goes through.
+
+    The copies have new names throughout, as if they were other patients: only the pixels can give them away.
+    """
+    copies = tuple(_turned(study) for study in index.studies)
+    studies = index.studies + copies
+    side = {study.key: "train" for study in index.studies} | {copy.key: "test" for copy in copies}
+    try:
+        preprocess(Index(studies, index.roots), Split(0, (0.7, 0.15, 0.15), side), folder, Workers(processes=1))
+    except LeakageError as error:
+        kinds = sorted({offender.kind for offender in error.offenders})
+        return f"{error.code}: {len(error.offenders)} leaks ({', '.join(kinds)})"
+    return ""
+
+
+def doubled(data: FeatureSet, studies: np.ndarray) -> FeatureSet:  # type: ignore[type-arg]
+    """Return some studies, each also upside down."""
+    part = data.subset(studies)
+    upside_down = tuple(np.ascontiguousarray(rows[::-1]) for rows in part.features)
+    return FeatureSet(part.records * 2, part.features + upside_down)
+
+
+def _parts(order: np.ndarray) -> list[np.ndarray]:  # type: ignore[type-arg]
+    first, second = (round(len(order) * share) for share in (_SHARES[0], sum(_SHARES)))
+    return [order[:first], order[first:second], order[second:]]
+
+
+def _score(parts: list[FeatureSet], ready: Ready, seed: int) -> float:
+    train, validation, test = standardised(*parts)
+    model = fit_plain(train, validation, masked=True, epochs=ready.sizes.plain_epochs, seed=seed)
+    return accuracy_of(model, test)
+
+
+def _turned(study: IndexedStudy) -> IndexedStudy:
+    slices = tuple(replace(s, sop_uid=f"{s.sop_uid}.9") for s in reversed(study.slices))
+    return replace(
+        study,
+        patient_id=f"{study.patient_id}-copy",
+        study_uid=f"{study.study_uid}.9",
+        series_uid=f"{study.series_uid}.9",
+        stack_hash=study.reversed_stack_hash,
+        reversed_stack_hash=study.stack_hash,
+        fingerprint="",
+        slices=slices,
+    )
