@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from edge_app.core.errors import ConfigError, TrainingError
 from training.commit import producer_commit
-from training.experiment import read_description, write_description
+from training.experiment import prepared_facts, read_description, write_description
 from training.features import FeatureSet, pad
 from training.novelty import choose_distance_threshold
 from training.patient_model import PatientModel
@@ -22,9 +22,17 @@ from training.patient_transformer import PatientTransformer
 from training.published import BiGRUModel, CNNTransformer, PublishedPatient
 from training.stopping import BestWeights, Watch
 from training.train_patient import PatientRecipe, predict_patients, train_patient
-from training.weights import read_state_dict, write_tensors
+from training.weights import read_state_dict, weights_hash, write_tensors
 
-__all__ = ["PublishedRecipe", "build_patient", "load_patient", "save_patient", "train_published", "train_studies"]
+__all__ = [
+    "PublishedRecipe",
+    "build_patient",
+    "load_patient",
+    "origin_of",
+    "save_patient",
+    "train_published",
+    "train_studies",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +192,17 @@ def train_published(
     best.restore(model)
     model.eval()
     return log
+
+
+def origin_of(data: Path, image: Path, model: nn.Module) -> dict[str, Any]:
+    """Return what a patient network's description says of its features: of which slices, by which image network."""
+    facts, described = prepared_facts(data), read_description(image / "image.json", "msu train image")
+    return {
+        "image": str(image),
+        "image_weights": weights_hash(model),
+        "data": facts["content_sha256"],
+        "synthetic": facts["synthetic"] or bool(described.get("synthetic")),
+    }
 
 
 def save_patient(folder: Path, model: nn.Module, description: dict[str, Any]) -> None:

@@ -94,29 +94,28 @@ def _image(arguments: argparse.Namespace) -> tuple[dict[str, object], object]:
 
 def _patient(arguments: argparse.Namespace) -> tuple[dict[str, object], object]:
     from training.data.prepared import open_prepared
-    from training.experiment import prepared_facts
     from training.feature_cache import best_device, open_cache, study_features
+    from training.run_patient import origin_of
     from training.search_trials import PatientTrials
-    from training.weights import weights_hash
 
     if arguments.image is None:
         raise ConfigError(f"search {arguments.kind} needs --image", remedy="Give the folder of `msu train image`.")
     sets = open_prepared(arguments.data)
     cache = open_cache(arguments.image, arguments.data, arguments.device)
     known, held_out = (study_features(cache, sets[side], title=side) for side in ("train", "validation"))
-    image_weights = weights_hash(cache.model)
+    origin = origin_of(arguments.data, arguments.image, cache.model)
     runner = PatientTrials(
         arch=arguments.kind,
         recipe=arguments.recipe,
         known=known,
         held_out=held_out,
-        origin={"image": str(arguments.image), "image_weights": image_weights},
+        origin=origin,
         epochs=arguments.epochs,
         seed=arguments.seed,
         device=best_device(arguments.device),
     )
-    data = prepared_facts(arguments.data)["content_sha256"]
-    return {"data": data, "image_weights": image_weights, "epochs": arguments.epochs}, runner
+    kept = {name: origin[name] for name in ("data", "image_weights")}
+    return {**kept, "epochs": arguments.epochs}, runner
 
 
 def _say(line: str) -> None:

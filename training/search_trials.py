@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from training.features import FeatureSet
 from training.recipes import SliceRecipe
@@ -36,7 +37,7 @@ class PatientTrials:
     recipe: str
     known: FeatureSet
     held_out: FeatureSet
-    origin: dict[str, str]
+    origin: dict[str, Any]
     """Of the features, for the description of the weights."""
     epochs: int | None = None
     seed: int = 2023

@@ -149,11 +149,9 @@ def _features(arguments: argparse.Namespace) -> int:
 
 def _patient(arguments: argparse.Namespace) -> int:
     from training.data.prepared import open_prepared
-    from training.experiment import prepared_facts, read_description
     from training.feature_cache import best_device, open_cache, study_features
     from training.opening import refuse_if_opened
-    from training.run_patient import save_patient, train_studies
-    from training.weights import weights_hash
+    from training.run_patient import origin_of, save_patient, train_studies
 
     refuse_if_opened(arguments.out)
     found = _found(arguments, arguments.arch)
@@ -171,13 +169,7 @@ def _patient(arguments: argparse.Namespace) -> int:
         changes=found.changes,
         sizes=found.sizes,
     )
-    facts, image = prepared_facts(arguments.data), read_description(arguments.image / "image.json", "msu train image")
-    origin = {
-        "image": str(arguments.image),
-        "image_weights": weights_hash(cache.model),
-        "data": facts["content_sha256"],
-        "synthetic": facts["synthetic"] or bool(image.get("synthetic")),
-    }
+    origin = origin_of(arguments.data, arguments.image, cache.model)
     arguments.out.mkdir(parents=True, exist_ok=True)
     save_patient(arguments.out, model, {**description, **origin})
     best = description["best"]

@@ -48,6 +48,8 @@ def _claim(claim: dict[str, Any]) -> str:
 
 
 def _row(name: str, value: object) -> str:
+    if name == "report":
+        return f"<tr><td>report</td><td><a href='{escape(str(value))}'>{escape(str(value))}</a></td></tr>"
     if isinstance(value, dict):
         value = ", ".join(f"{key}: {part}" for key, part in value.items())
     return f"<tr><td>{escape(name.replace('_', ' '))}</td><td>{escape(str(value))}</td></tr>"
