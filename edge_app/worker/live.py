@@ -26,6 +26,7 @@ from edge_app.core.types import StudyResult, StudyStatus
 from edge_app.series.selection import CT_IMAGE_STORAGE
 from edge_app.store.choices import SeriesChoice, series_choice, studies_chosen_for
 from edge_app.store.ledger import FrameRow, InstanceRow, Ledger
+from edge_app.worker.canary import Canary
 from edge_app.worker.live_study import LiveStudy
 from edge_app.worker.models import Models, vital_signs
 from edge_app.worker.outcome import unfinished
@@ -83,6 +84,7 @@ class Worker:
         self._version: int | None = None
         self._beat_at_s: float | None = None
         self._busy_at_s = clock()
+        self._canary = Canary(ledger, models)
 
     def recover(self) -> None:
         """Judge what a dead worker left, and take up every study that has images without a result."""
@@ -103,7 +105,9 @@ class Worker:
         if self._arrived:
             self._take_in()
             return True
-        return any(self._advance(study) for study in tuple(self._open.values()) if not study.closed) or self._score()
+        if any(self._advance(study) for study in tuple(self._open.values()) if not study.closed) or self._score():
+            return True
+        return not self._open and self._canary.step()
 
     @property
     def quiet_s(self) -> float:
@@ -271,6 +275,7 @@ class Worker:
         publish_saliency(self._ledger.paths, study.analysis, result.key_slices, older.revision + 1 if older else 1)
         stored = self._ledger.add_result(result, last_instance_id=study.last_id, attempt_id=study.attempt_id)
         self._close(study)
+        self._canary.note(stored)
         self._recent.append(study.uid)
         if stored.status is not StudyStatus.FAILED:
             self._kept[study.uid] = study
@@ -314,4 +319,4 @@ class Worker:
         if self._beat_at_s is not None and now_s - self._beat_at_s < BEAT_PERIOD_S:
             return
         self._beat_at_s = now_s
-        self._ledger.beat(vital_signs(self._models, self._problem))
+        self._ledger.beat(vital_signs(self._models, self._problem, self._canary.last))

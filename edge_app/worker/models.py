@@ -28,6 +28,7 @@ __all__ = ["Models", "load_models", "open_models", "vital_signs"]
 class Models:
     """Everything between a prepared slice and a patient's scores; use as a context manager."""
 
+    bundle: Bundle
     identity: ModelIdentity
     manifest: Manifest
     card: str
@@ -75,6 +76,7 @@ def open_models(bundle: Bundle, *, threads: int, engines: Path | None = None) ->
         patient = open_bundle_network(bundle, "patient", threads=threads, engines=engines)
         resources.enter_context(patient.backend)
         return Models(
+            bundle=bundle,
             identity=bundle.identity,
             manifest=bundle.manifest,
             card=bundle.read(MODEL_CARD_FILE).decode("utf-8", "replace"),
@@ -101,8 +103,8 @@ def load_models(settings: AnalysisSettings) -> Models:
     return open_models(bundle, threads=settings.threads, engines=engines)
 
 
-def vital_signs(models: Models | None, problem: str) -> dict[str, object]:
-    """Return what the worker's heartbeat says: which model runs on what, or why none does."""
+def vital_signs(models: Models | None, problem: str, canary: dict[str, object] | None = None) -> dict[str, object]:
+    """Return what the worker's heartbeat says: which model runs on what, or why none does, and the canary's word."""
     identity = models.identity if models else None
     return {
         "model": {
@@ -117,6 +119,7 @@ def vital_signs(models: Models | None, problem: str) -> dict[str, object]:
         "backend": models.backend_name if models else None,
         "problem": problem,
         "fallback": models.remarks[0] if models and models.remarks else "",
+        "canary": canary,
     }
 
 

@@ -1,0 +1,82 @@
+"""The second opinion after a result: agrees with itself, notices an engine that drifts, and what it cannot read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom import FileDataset
+
+from edge_app.core.config import AnalysisSettings
+from edge_app.core.types import StudyResult
+from edge_app.worker.canary import LIMIT, SLICES, Canary
+from edge_app.worker.models import Models
+from edge_app.worker.offline import analyse_paths
+from tests.stores import Sender
+
+
+@pytest.fixture
+def sender(tmp_path: Path, head: list[FileDataset]) -> Iterator[Sender]:
+    with Sender(tmp_path) as opened:
+        with opened.association() as association:
+            for ds in head:
+                opened.store(ds, association)
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def result(head_folder: Path, models: Models) -> StudyResult:
+    (answer,) = analyse_paths([head_folder], models, AnalysisSettings())
+    return answer
+
+
+def rest(canary: Canary) -> int:
+    steps = 0
+    while canary.step():
+        steps += 1
+    return steps
+
+
+def test_three_key_slices_are_run_again_and_agree(sender: Sender, result: StudyResult, models: Models) -> None:
+    canary = Canary(sender.ledger, models)
+    assert canary.last is None and not canary.step()
+    canary.note(result)
+    assert rest(canary) == SLICES
+    assert canary.last == {"difference": 0.0, "limit": LIMIT, "ok": True, "slices": SLICES, "problem": ""}
+    assert sender.ledger.read("SELECT COUNT(*) FROM audit WHERE event = 'canary'") == [(1,)]
+
+
+def test_an_engine_that_answered_otherwise_raises_the_alarm(sender: Sender, result: StudyResult, models: Models) -> None:
+    drifted = tuple(
+        replace(row, probabilities={**row.probabilities, "hemorrhage": row.probabilities["hemorrhage"] - 0.3})
+        if row.sop_uid == result.key_slices[1]
+        else row
+        for row in result.slices
+    )
+    canary = Canary(sender.ledger, models)
+    canary.note(replace(result, slices=drifted))
+    rest(canary)
+    assert canary.last is not None and canary.last["ok"] is False
+    assert canary.last["difference"] == pytest.approx(0.3, abs=1e-4)
+    canary.note(result)
+    rest(canary)
+    assert canary.last["ok"] is True, "the next study that agrees ends the alarm"
+
+
+def test_an_image_that_cannot_be_read_any_more_is_said(sender: Sender, result: StudyResult, models: Models) -> None:
+    row = next(row for row in sender.ledger.instances() if row.sop_uid == result.key_slices[0])
+    (sender.ledger.paths.root / row.path).write_bytes(b"rubbish")
+    canary = Canary(sender.ledger, models)
+    canary.note(result)
+    rest(canary)
+    assert canary.last is not None and canary.last["ok"] is False and canary.last["problem"]
+
+
+def test_a_study_that_was_removed_meanwhile_is_passed_over(tmp_path: Path, result: StudyResult, models: Models) -> None:
+    with Sender(tmp_path) as empty:
+        canary = Canary(empty.ledger, models)
+        canary.note(result)
+        rest(canary)
+        assert canary.last is None
