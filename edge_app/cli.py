@@ -133,6 +133,17 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("action", choices=("verify",))
     audit.add_argument("--data", type=Path, required=True, metavar="DIR")
 
+    timeline = command("timeline", _timeline, "when what happened to each case, without the patients: CSV and picture")
+    timeline.add_argument("--data", type=Path, required=True, metavar="DIR")
+    timeline.add_argument("--csv", type=Path, metavar="FILE", help="write the table here (default: stdout)")
+    timeline.add_argument("--plot", type=Path, metavar="FILE", help="write a picture (SVG) here")
+    timeline.add_argument("--vehicle", default="", metavar="NAME", help="goes into the first column")
+
+    fleet = command("fleet", _fleet, "one report of many vehicles, from what each of them exported")
+    fleet.add_argument("action", choices=("report",))
+    fleet.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="one per vehicle, named after it")
+    fleet.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for fleet.html and fleet.json")
+
     doctor = command("doctor", _doctor, "check whether this machine is fit for duty")
     doctor.add_argument("--config", type=Path, metavar="FILE")
     doctor.add_argument("--data", type=Path, metavar="DIR")
@@ -371,6 +382,34 @@ def _report(arguments: argparse.Namespace) -> int:
 
     for path in write_report(_settings(arguments), arguments.study_uid, arguments.out):
         print(path)
+    return 0
+
+
+def _timeline(arguments: argparse.Namespace) -> int:
+    from edge_app.watch.timeline import case_times, to_csv
+    from edge_app.watch.timeline_plot import timeline_svg
+
+    with _open_ledger(arguments.data, "timeline") as ledger:
+        cases = case_times(ledger)
+    table = to_csv(cases, arguments.vehicle)
+    if arguments.csv:
+        arguments.csv.write_text(table, encoding="utf-8")
+    else:
+        sys.stdout.write(table)
+    if arguments.plot:
+        arguments.plot.write_text(timeline_svg(cases), encoding="utf-8")
+    return 0
+
+
+def _fleet(arguments: argparse.Namespace) -> int:
+    from edge_app.watch.fleet import fleet_html, fleet_json, read_fleet
+
+    vehicles = read_fleet(arguments.folders)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "fleet.html").write_text(fleet_html(vehicles), encoding="utf-8")
+    (arguments.out / "fleet.json").write_text(fleet_json(vehicles), encoding="utf-8")
+    unfit = [vehicle.name for vehicle in vehicles if vehicle.fit is False]
+    print(f"{len(vehicles)} vehicles, not fit: {', '.join(unfit) or 'none'}; see {arguments.out / 'fleet.html'}")
     return 0
 
 

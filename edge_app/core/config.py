@@ -266,6 +266,8 @@ class WatchSettings(_Section):
     """A phantom without a result by then has failed."""
     metrics_port: int = Field(0, ge=0, le=65535)
     """Port on loopback for /metrics (Prometheus) and /healthz; 0: none."""
+    metrics_file: str = ""
+    """File for the node exporter's textfile collector, written anew after each round; empty: none."""
 
 
 class Settings(_Section):

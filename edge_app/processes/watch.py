@@ -6,16 +6,25 @@ its own port, the model's files, and the time to hash them; and because what jud
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
 
 from edge_app.core.config import Settings
+from edge_app.core.findings import Finding
+from edge_app.core.logs import get_logger
 from edge_app.processes.phantom import prepare
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
+from edge_app.watch.http import HealthServer
+from edge_app.watch.metrics import LedgerCollector, registry_of, write_textfile
 from edge_app.watch.self_test import Phantom, SelfTest
 from edge_app.watch.watch import ROUND_S, Watch
 
@@ -25,6 +34,8 @@ WATCHED = ("receive", "work", "screen", "deliver")
 
 EAGER_S = 1.0
 """Between two rounds while something is wrong or being tested: whoever mended it waits for the screen to say so."""
+
+_log = get_logger(__name__)
 
 
 def run(
@@ -47,31 +58,48 @@ def run(
     ------
     StoreError
         If the ledger cannot be opened.
+    NetworkError
+        If the port for /metrics is taken.
     """
-    with (
-        Ledger(StorePaths(settings.data), "watch") as ledger,
-        tempfile.TemporaryDirectory(prefix="msu-self-test-") as scratch,
-    ):
+    wanted = settings.watch
+    with ExitStack() as resources:
+        ledger = resources.enter_context(Ledger(StorePaths(settings.data), "watch"))
+        scratch = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="msu-self-test-")))
+        collector = LedgerCollector(ledger)
+        registry = registry_of(collector)
+        if wanted.metrics_port:
+            server = HealthServer(wanted.metrics_port, registry, lambda: _health(collector.findings))
+            resources.enter_context(server)
 
         def phantom() -> Phantom:
             key = uuid.uuid4().hex
-            return prepare(ledger, settings, Path(scratch) / key, key)
+            return prepare(ledger, settings, scratch / key, key)
 
-        test = (
-            SelfTest(ledger, phantom, timeout_s=settings.watch.self_test_timeout_s)
-            if settings.watch.self_test
-            else None
-        )
+        test = SelfTest(ledger, phantom, timeout_s=wanted.self_test_timeout_s) if wanted.self_test else None
         watch = Watch(ledger, settings, test, processes=WATCHED)
-        try:
-            while not stop.is_set():
-                findings = watch.look()
-                watch.beat(findings)
-                if ready is not None:
-                    ready()
-                    ready = None
-                if alive is not None:
-                    alive()
-                stop.wait(ROUND_S if all(finding.ok for finding in findings) else EAGER_S)
-        finally:
-            watch.stop()
+        resources.callback(watch.stop)
+        while not stop.is_set():
+            findings = watch.look()
+            watch.beat(findings)
+            collector.findings = findings
+            if wanted.metrics_file:
+                _write(registry, Path(wanted.metrics_file))
+            if ready is not None:
+                ready()
+                ready = None
+            if alive is not None:
+                alive()
+            stop.wait(ROUND_S if all(finding.ok for finding in findings) else EAGER_S)
+
+
+def _health(findings: Sequence[Finding]) -> dict[str, Any]:
+    """Return the body of /healthz; before the first round nobody knows, which is not fit."""
+    fit = bool(findings) and all(finding.ok for finding in findings)
+    return {"fit": fit, "findings": [finding.to_json() for finding in findings]}
+
+
+def _write(registry: CollectorRegistry, path: Path) -> None:
+    try:
+        write_textfile(registry, path)
+    except OSError as error:
+        _log.event(702, "the metrics' file cannot be written", level=logging.WARNING, why=error.strerror)

@@ -48,7 +48,9 @@ def test_three_key_slices_are_run_again_and_agree(sender: Sender, result: StudyR
     assert sender.ledger.read("SELECT COUNT(*) FROM audit WHERE event = 'canary'") == [(1,)]
 
 
-def test_an_engine_that_answered_otherwise_raises_the_alarm(sender: Sender, result: StudyResult, models: Models) -> None:
+def test_an_engine_that_answered_otherwise_raises_the_alarm(
+    sender: Sender, result: StudyResult, models: Models
+) -> None:
     drifted = tuple(
         replace(row, probabilities={**row.probabilities, "hemorrhage": row.probabilities["hemorrhage"] - 0.3})
         if row.sop_uid == result.key_slices[1]
