@@ -9,6 +9,7 @@ link; 6 input that cannot be read; 7 a process died; 8 done, but not as expected
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -117,9 +118,11 @@ def _parser() -> argparse.ArgumentParser:
     cases.add_argument("--json", action="store_true", help="print one JSON object")
 
     outcomes = command("outcomes", _outcomes, "import what the hospital found, and report this vehicle's performance")
-    outcomes.add_argument("action", choices=("import", "report"))
+    outcomes.add_argument("action", choices=("import", "report", "thresholds"))
     outcomes.add_argument("csv", type=Path, nargs="?", metavar="CSV", help="import: study_uid, hemorrhage, ischemic")
     outcomes.add_argument("--data", type=Path, required=True, metavar="DIR")
+    outcomes.add_argument("--bundle", type=Path, help="thresholds: the bundle whose scores they are for")
+    outcomes.add_argument("--out", type=Path, metavar="FILE", help="thresholds: the file for `msu bundle make`")
     outcomes.add_argument("--json", action="store_true", help="print one JSON object")
 
     report = command("report", _report, "write all objects of a study's latest result as files")
@@ -368,12 +371,32 @@ def _outcomes(arguments: argparse.Namespace) -> int:
 
     if (arguments.action == "import") != (arguments.csv is not None):
         raise ConfigError("`msu outcomes import` needs a CSV file, `report` none", remedy="See `msu outcomes --help`.")
+    if arguments.action == "thresholds":
+        return _site_thresholds(arguments)
     with _open_ledger(arguments.data, "outcomes") as ledger:
         if arguments.csv:
             taken, unknown = import_outcomes(ledger, arguments.csv)
             print(f"{taken} outcomes taken in, {unknown} of studies that this store does not know")
         else:
             print_performance(local_performance(ledger), as_json=arguments.json)
+    return 0
+
+
+def _site_thresholds(arguments: argparse.Namespace) -> int:
+    from edge_app.inference.bundle import load_bundle
+    from edge_app.processes.outcomes import site_thresholds
+    from edge_app.store.paths import write_atomically
+
+    if not arguments.out:
+        raise ConfigError("`msu outcomes thresholds` needs --out FILE", remedy="See `msu outcomes --help`.")
+    with _open_ledger(arguments.data, "outcomes") as ledger:
+        found = site_thresholds(ledger, load_bundle(arguments.bundle))
+    write_atomically(arguments.out.resolve(), (json.dumps(found, indent=1) + "\n").encode())
+    point, evidence = found["operating_points"]["hemorrhage"], found["evidence"]
+    rates = " ".join(
+        f"{name} {rate['value']:.3f} ({rate['low']:.3f}-{rate['high']:.3f})" for name, rate in evidence["now"].items()
+    )
+    print(f"{arguments.out}: t_lo {point['t_lo']}, t_hi {point['t_hi']}; {rates}")
     return 0
 
 

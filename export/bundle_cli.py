@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_app.core.errors import ConfigError
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -36,6 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder, or one with a bundle")
     make.add_argument("--from", dest="base", type=Path, metavar="BUNDLE", help="take all that is not named from it")
     make.add_argument("--description", type=Path, metavar="FILE", help="bundle.json of `msu train evaluate`")
+    make.add_argument("--thresholds", type=Path, metavar="FILE", help="a site's own, from `msu outcomes thresholds`")
+    make.add_argument("--clinician", default="", metavar="NAME", help="who answers for them, and signs with --key")
     make.add_argument("--version", default="", help="the bundle's version")
     for option, text in (
         ("--image", "image network, FP32 (ONNX)"),
@@ -82,6 +86,8 @@ def _make(arguments: argparse.Namespace) -> int:
     from export.bundle_make import assemble, read_parts
 
     key = _read_key(arguments)
+    if arguments.thresholds and key is None:
+        raise ConfigError("a site's own thresholds are signed by who answers for them", remedy="Name --key FILE.")
     named = {
         IMAGE_FILE: arguments.image,
         PATIENT_FILE: arguments.patient,
@@ -95,6 +101,8 @@ def _make(arguments: argparse.Namespace) -> int:
         description=arguments.description,
         files={name: path for name, path in named.items() if path is not None},
         version=arguments.version,
+        thresholds=arguments.thresholds,
+        clinician=arguments.clinician,
     )
     manifest = assemble(arguments.out, parts, key=key, on_step=_say)
     signed = "" if key else ", unsigned: `msu bundle sign`"

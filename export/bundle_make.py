@@ -35,6 +35,7 @@ from training.commit import producer_commit
 
 __all__ = ["Parts", "assemble", "golden_answers", "read_parts"]
 
+_OF_THRESHOLDS = ("base_sha256", "created_utc", "evidence", "operating_points")
 _FILLED_IN = {"schema_version", "created_utc", "producer_commit", "files", "classes"}
 
 
@@ -52,8 +53,17 @@ def read_parts(
     description: Path | None,
     files: dict[str, Path],
     version: str = "",
+    thresholds: Path | None = None,
+    clinician: str = "",
 ) -> Parts:
     """Collect the parts from an older bundle, a description and files; later ones win.
+
+    Parameters
+    ----------
+    thresholds
+        A site's own, from `msu outcomes thresholds`, chosen on the scores of the bundle `base`.
+    clinician
+        Who answers for them.
 
     Raises
     ------
@@ -64,9 +74,10 @@ def read_parts(
     """
     known: dict[str, Any] = {}
     content: dict[str, bytes] = {}
+    base_sha256 = ""
     if base is not None:
         bundle = load_bundle(base)
-        known = bundle.manifest.model_dump(mode="json")
+        known, base_sha256 = bundle.manifest.model_dump(mode="json"), bundle.sha256
         kept = set(bundle.manifest.files) - {MODEL_CARD_FILE, GOLDEN_ANSWERS_FILE}
         if {IMAGE_FILE, PATIENT_FILE} & set(files):
             # Lower precisions and golden answers of other networks would be lies.
@@ -78,7 +89,22 @@ def read_parts(
         raise ExportError("nothing is known of the networks", remedy="Name --from BUNDLE or --description FILE.")
     content |= {name: _read(path) for name, path in files.items()}
     known = {name: value for name, value in known.items() if name not in _FILLED_IN}
+    if thresholds is not None:
+        own = _site_thresholds(_read_json(thresholds), clinician, base_sha256, changed=bool(files))
+        points = {**known["operating_points"], **own.pop("operating_points")}
+        known |= {"operating_points": points, "site_thresholds": own, "version": f"{known['version']}+site"}
     return Parts(known | ({"version": version} if version else {}), content)
+
+
+def _site_thresholds(body: dict[str, Any], clinician: str, base_sha256: str, *, changed: bool) -> dict[str, Any]:
+    if not clinician.strip():
+        raise ExportError("nobody answers for the thresholds", remedy="Name the clinician: --clinician NAME.")
+    if changed or body.get("base_sha256") != base_sha256:
+        raise ExportError(
+            "the thresholds were chosen on the scores of another bundle",
+            remedy="Name that bundle with --from, and change none of its files.",
+        )
+    return {"clinician": clinician.strip(), **{name: body[name] for name in _OF_THRESHOLDS if name in body}}
 
 
 def assemble(

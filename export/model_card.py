@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edge_app.inference.manifest import Manifest
+from edge_app.inference.manifest import Manifest, SiteThresholds
 from export.card_evaluation import card_evaluation, card_headline, card_reliability
 
 __all__ = ["model_card"]
@@ -24,6 +24,7 @@ def model_card(manifest: Manifest) -> str:
         "## What it was made from\n\n" + _items(manifest.training),
         "## How it was judged\n\n" + card_evaluation(manifest.evaluation),
         "## What its numbers mean\n\n" + _thresholds(manifest),
+        *(["## Thresholds of the site\n\n" + _site(manifest.site_thresholds)] if manifest.site_thresholds else []),
         *(["## Lower precisions\n\n" + _precisions(manifest)] if manifest.precisions else []),
         f"Made {manifest.created_utc} by commit `{manifest.producer_commit}`.",
     ]
@@ -93,3 +94,11 @@ def _precisions(manifest: Manifest) -> str:
             f"| {largest} |"
         )
     return "\n".join(lines)
+
+
+def _site(own: SiteThresholds) -> str:
+    return (
+        f"The thresholds above are not those of the evaluation: {own.clinician} answers for them. They were chosen on\n"
+        f"the site's own patients, scored by bundle `{own.base_sha256[:16]}`, {own.created_utc[:10]}.\n\n"
+        + _items(own.evidence)
+    )

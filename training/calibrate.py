@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from edge_app.inference.manifest import OperatingPoint, ReliabilityBin
+from edge_app.triage.site_thresholds import MAX_T_LO, MIN_T_HI
 
 __all__ = [
     "MAX_ABSTENTION",
@@ -32,9 +33,6 @@ TARGET_SPECIFICITY = 0.98
 
 MAX_ABSTENTION = 0.05
 """Most validation studies that may lie between the thresholds."""
-
-MAX_T_LO, MIN_T_HI = 0.35, 0.50
-"""Bounds where validation is easier than the road: a probability of 0.4 is never "not detected", nor "suspected"."""
 
 
 def fit_temperature(logits: torch.Tensor, labels: NDArray[np.int64]) -> float:

@@ -36,6 +36,7 @@ __all__ = [
     "PatientModel",
     "Preprocessing",
     "ReliabilityBin",
+    "SiteThresholds",
     "parse_manifest",
 ]
 
@@ -107,6 +108,17 @@ class Calibration(_Part):
     reliability: tuple[ReliabilityBin, ...] = ()
 
 
+class SiteThresholds(_Part):
+    """A site's own operating points, from its own patients (`edge_app.triage.site_thresholds`)."""
+
+    clinician: str = Field(min_length=1)
+    """Who answers for them."""
+    base_sha256: str
+    """The bundle whose scores they were chosen on, and whose networks this one has."""
+    created_utc: str
+    evidence: dict[str, object]
+
+
 class Manifest(_Part):
     """The whole manifest; see the module docstring for the networks it describes."""
 
@@ -134,6 +146,8 @@ class Manifest(_Part):
     validated_scanners: tuple[str, ...] = ()
     """``MANUFACTURER | MODEL | KERNEL`` patterns of the scanners that the evaluation covers; results of any other are
     marked (SCREEN.md R21)."""
+    site_thresholds: SiteThresholds | None = None
+    """Where the operating points are a site's own and not those of the evaluation: on whose word, and what for."""
     files: dict[str, str]
     """SHA-256 of every other file in the bundle, by its relative name."""
 

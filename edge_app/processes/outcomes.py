@@ -8,11 +8,14 @@ from typing import Any
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
+from edge_app.core.clock import utc_iso, utc_now
+from edge_app.inference.bundle import Bundle
 from edge_app.store.ledger import Ledger
 from edge_app.store.outcomes import all_outcomes
 from edge_app.triage.performance import DRIFT_ALERT, Case, performance, score_drift
+from edge_app.triage.site_thresholds import choose_site_thresholds
 
-__all__ = ["local_performance"]
+__all__ = ["local_performance", "site_thresholds"]
 
 RECENT = 50
 """So many studies are "now" when the drift of scores is judged; those before them are "before"."""
@@ -44,6 +47,37 @@ def local_performance(ledger: Ledger) -> dict[str, Any]:
     return {
         "groups": [asdict(group) for group in performance(cases)],
         "drift": {"index": index, "alert": index is not None and index > DRIFT_ALERT, "recent": RECENT},
+    }
+
+
+def site_thresholds(ledger: Ledger, bundle: Bundle) -> dict[str, Any]:
+    """Return plain JSON types: thresholds from this store's own patients, for `msu bundle make --thresholds`.
+
+    Only results of this very bundle count: another one's scores mean something else.
+
+    Raises
+    ------
+    InputError
+        If there are too few patients with an outcome.
+    """
+    outcomes, known = all_outcomes(ledger), []
+    for study in ledger.studies():
+        result, outcome = ledger.latest_result(study.study_uid), outcomes.get(study.study_uid)
+        if outcome is None or result is None or result.model is None or result.probabilities is None:
+            continue
+        if result.model.sha256 == bundle.sha256:
+            known.append((study.first_utc, result.probabilities["hemorrhage"], outcome.hemorrhage))
+    point = bundle.manifest.operating_points["hemorrhage"]
+    chosen = choose_site_thresholds(
+        [score for _, score, _ in known], [truth for _, _, truth in known], (point.t_lo, point.t_hi)
+    )
+    days = sorted(at[:10] for at, _, _ in known)
+    return {
+        "schema_version": 1,
+        "base_sha256": bundle.sha256,
+        "created_utc": utc_iso(utc_now()),
+        "operating_points": {"hemorrhage": {"t_lo": chosen.t_lo, "t_hi": chosen.t_hi}},
+        "evidence": {"from": days[0], "to": days[-1], **chosen.evidence},
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from edge_app.core.types import Verdict
 
-__all__ = ["DRIFT_ALERT", "Case", "Group", "Rate", "performance", "score_drift"]
+__all__ = ["DRIFT_ALERT", "Case", "Group", "Rate", "performance", "rate", "score_drift"]
 
 DRIFT_ALERT = 0.2
 """A population stability index above this calls for somebody to look (SCREEN.md R90)."""
@@ -83,8 +83,8 @@ def _group(name: str, cases: Sequence[Case]) -> Group:
         studies=len(cases),
         no_result=len(cases) - len(judged),
         abstained=sum(case.verdict is Verdict.INDETERMINATE for case in judged),
-        sensitivity=_rate(sum(_detected(case) for case in bled), len(bled)),
-        specificity=_rate(sum(not _detected(case) for case in others), len(others)),
+        sensitivity=rate(sum(_detected(case) for case in bled), len(bled)),
+        specificity=rate(sum(not _detected(case) for case in others), len(others)),
         disagreements=len(wrong),
     )
 
@@ -93,8 +93,8 @@ def _detected(case: Case) -> bool:
     return case.verdict in (Verdict.HEMORRHAGE, Verdict.INDETERMINATE)
 
 
-def _rate(hits: int, n: int) -> Rate:
-    """Return the Wilson score interval (Wilson 1927): right also for few cases and shares near 0 and 1."""
+def rate(hits: int, n: int) -> Rate:
+    """Return a share with its Wilson score interval (Wilson 1927): right also for few cases and shares near 0 and 1."""
     if n == 0:
         return Rate(0, 0, None, None, None)
     share = hits / n

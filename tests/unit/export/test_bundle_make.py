@@ -153,3 +153,38 @@ def test_a_network_that_says_otherwise_than_the_description_is_refused(
     parts = parts_of(base, **{"image.onnx": bytes(model.SerializeToString())})
     with pytest.raises(ExportError, match=named):
         assemble(tmp_path / "out", Parts({**parts.description, "synthetic": synthetic}, parts.files), key=None)
+
+
+def thresholds_file(folder: Path, base_sha256: str) -> Path:
+    body = {
+        "schema_version": 1,
+        "base_sha256": base_sha256,
+        "created_utc": "2026-01-02T00:00:00.000000Z",
+        "operating_points": {"hemorrhage": {"t_lo": 0.11, "t_hi": 0.77}},
+        "evidence": {"with_haemorrhage": 40},
+    }
+    path = folder / "site.json"
+    path.write_text(json.dumps(body))
+    return path
+
+
+def test_a_sites_own_thresholds_make_a_new_bundle_that_names_who_answers_for_them(base: Path, tmp_path: Path) -> None:
+    known = load_bundle(base)
+    site = thresholds_file(tmp_path, known.sha256)
+    parts = read_parts(base=base, description=None, files={}, thresholds=site, clinician="Dr. A. Example")
+    made = assemble(tmp_path / "out", parts, key=DEVELOPMENT_KEY)
+    assert made.site_thresholds is not None and made.site_thresholds.clinician == "Dr. A. Example"
+    assert (made.operating_points["hemorrhage"].t_lo, made.version) == (0.11, "0.0.1+site")
+    assert made.operating_points["ischemic"] == known.manifest.operating_points["ischemic"]
+    card = load_bundle(tmp_path / "out").read(MODEL_CARD_FILE).decode()
+    assert "Dr. A. Example" in card
+
+
+def test_thresholds_of_another_bundle_or_of_nobody_are_refused(base: Path, tmp_path: Path) -> None:
+    right, wrong = load_bundle(base).sha256, "0" * 64
+    with pytest.raises(ExportError, match="scores of another bundle"):
+        read_parts(
+            base=base, description=None, files={}, thresholds=thresholds_file(tmp_path, wrong), clinician="Dr. A."
+        )
+    with pytest.raises(ExportError, match="nobody answers"):
+        read_parts(base=base, description=None, files={}, thresholds=thresholds_file(tmp_path, right))

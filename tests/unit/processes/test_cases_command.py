@@ -10,9 +10,11 @@ from pydicom import dcmread
 
 from edge_app.cli import main
 from edge_app.core.types import SeriesOption, Verdict
+from edge_app.inference.bundle import load_bundle
 from edge_app.store.choices import series_choice
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
+from tests.bundles import write_tiny_bundle
 from tests.stored_studies import add_ct_study, ct_uid, study_result
 
 
@@ -103,3 +105,33 @@ def test_a_bad_line_is_named_and_nothing_is_taken_in(
 ) -> None:
     assert import_csv(store, text) == 6
     assert line in capsys.readouterr().err
+
+
+def test_a_sites_own_patients_give_thresholds_for_the_bundle_that_scored_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = load_bundle(write_tiny_bundle(tmp_path / "bundle"))
+    store, lines = tmp_path / "store", ["study_uid,hemorrhage"]
+    with Ledger(StorePaths(store), "test") as ledger:
+        for number in range(1, 82):
+            bled = number % 2
+            score = 0.3 + 0.6 * bled
+            result = replace(
+                study_result(number, 1),
+                probabilities={"negative": 1 - score, "hemorrhage": score, "ischemic": 0.0},
+                # The last one was scored by another bundle and does not count.
+                model=replace(bundle.identity, sha256="f" * 64 if number == 81 else bundle.sha256),
+            )
+            ledger.put_study(result.study_uid, result.status)
+            ledger.add_result(result, last_instance_id=number)
+            lines.append(f"{result.study_uid},{bled}")
+    assert import_csv(store, "\n".join(lines)) == 0
+    out = tmp_path / "site.json"
+    words = ["outcomes", "thresholds", "--data", str(store), "--bundle", str(bundle.path)]
+    assert main(words) == 78
+    assert main([*words, "--out", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert found["base_sha256"] == bundle.sha256
+    assert found["operating_points"]["hemorrhage"] == {"t_lo": 0.35, "t_hi": 0.5}
+    assert (found["evidence"]["with_haemorrhage"], found["evidence"]["without_haemorrhage"]) == (40, 40)
+    assert "sensitivity 1.000 (0.912-1.000)" in capsys.readouterr().out
