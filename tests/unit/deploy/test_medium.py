@@ -1,0 +1,119 @@
+"""The folder that is carried to a vehicle, its bill of materials and licences; registry and build are stood in for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edge_app.core.errors import ConfigError
+from edge_app.deploy import wheelhouse
+from edge_app.deploy.components import Component, installed_components, wheelhouse_components
+from edge_app.deploy.constraints import Pin, read_pins
+from edge_app.deploy.licences import licence_of, refused
+from edge_app.deploy.registry import Registry
+from edge_app.deploy.sbom import Product, sbom
+from edge_app.deploy.targets import TARGETS
+from tests.unit.deploy.test_constraints import make_wheel
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def stood_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(_: Path, wheels: Path) -> Path:
+        return make_wheel(wheels, "msu_triage-0.1.0-py3-none-any.whl", needs=("plain>=1", "pytest; extra == 'test'"))
+
+    def fetch(_: list[Pin], wheels: Path, __: Registry) -> None:
+        make_wheel(wheels, "plain-1.0-py3-none-any.whl")
+
+    monkeypatch.setattr(wheelhouse, "_build_wheel", build)
+    monkeypatch.setattr(wheelhouse, "_fetch", fetch)
+
+
+def test_a_medium_has_all_that_the_installer_reads(tmp_path: Path, stood_in: None) -> None:
+    bundle = ROOT / "edge_app" / "bundles" / "demo"
+    medium = wheelhouse.make_medium(ROOT, tmp_path / "medium", TARGETS["jetpack6"], Registry(), bundle=bundle)
+    about = json.loads((medium.folder / "medium.json").read_text())
+    assert about == {
+        "schema": 1, "name": medium.name, "version": "0.1.0", "target": "jetpack6", "python": "3.10",
+    }  # fmt: skip
+    assert read_pins(medium.folder / "requirements.txt")[-1].name == "msu-triage"
+    assert [pin.name for pin in read_pins(medium.folder / "requirements-gpu.txt")] == ["pycuda"]
+    for name in ("deploy/install.sh", "deploy/msu-release", "deploy/systemd/msu.target", "bundle/manifest.json"):
+        assert (medium.folder / name).is_file()
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_the_same_content_has_the_same_name_and_other_content_another(tmp_path: Path, stood_in: None) -> None:
+    names = [
+        wheelhouse.make_medium(ROOT, tmp_path / str(number), TARGETS[target], Registry()).name
+        for number, target in enumerate(("debian12", "debian12", "ubuntu24"))
+    ]
+    assert names[0] == names[1] != names[2]
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path: Path, stood_in: None) -> None:
+    with pytest.raises(ConfigError, match="is there already"):
+        wheelhouse.make_medium(ROOT, tmp_path, TARGETS["debian12"], Registry())
+
+
+def test_a_medium_with_a_licence_that_is_not_allowed_is_not_made(
+    tmp_path: Path, stood_in: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(_: list[Pin], wheels: Path, __: Registry) -> None:
+        make_wheel(wheels, "plain-1.0-py3-none-any.whl", licence="GPL-3.0-only")
+
+    monkeypatch.setattr(wheelhouse, "_fetch", fetch)
+    with pytest.raises(ConfigError, match="plain"):
+        wheelhouse.make_medium(ROOT, tmp_path / "medium", TARGETS["debian12"], Registry())
+    assert not (tmp_path / "medium").exists()
+
+
+def test_the_bill_of_materials_names_every_file_its_hash_and_what_needs_it(tmp_path: Path) -> None:
+    make_wheel(tmp_path, "msu_triage-0.1.0-py3-none-any.whl", needs=("plain>=1", "pytest; extra == 'test'"))
+    wheel = make_wheel(tmp_path, "plain-1.0-py3-none-any.whl", needs=("missing",))
+    bill = json.loads(sbom(Product("0.1.0", "demo", "1.0", "ab" * 32), wheelhouse_components(tmp_path)))
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    plain, model = bill["components"]
+    assert plain["purl"] == "pkg:pypi/plain@1.0"
+    assert plain["hashes"][0]["content"] == wheelhouse_components(tmp_path)[1].sha256
+    assert plain["properties"] == [{"name": "msu:file", "value": wheel.name}]
+    assert model["type"] == "machine-learning-model"
+    assert {"ref": "pkg:pypi/msu-triage@0.1.0", "dependsOn": ["pkg:pypi/plain@1.0"]} in bill["dependencies"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "field", "classifiers", "licence"),
+    [
+        ("Apache-2.0 OR BSD-3-Clause", "", [], "Apache-2.0 OR BSD-3-Clause"),
+        ("", "MPL-2.0 AND MIT", [], "MPL-2.0 AND MIT"),
+        ("", "BSD license", [], "BSD"),
+        ("", "", ["License :: OSI Approved :: MIT License"], "MIT"),
+        ("", "", ["License :: OSI Approved :: MIT License", "License :: OSI Approved :: GNU GPL"], ""),
+        ("", "Copyright 2020, all words of a text", [], ""),
+    ],
+)
+def test_a_licence_is_read_as_it_is_written(expression: str, field: str, classifiers: list[str], licence: str) -> None:
+    assert licence_of("plain", expression, field, classifiers) == licence
+
+
+def test_gpl_and_what_cannot_be_told_are_refused() -> None:
+    licences = [
+        ("a", "MIT"),
+        ("b", "GPL-3.0-only"),
+        ("c", "MIT AND GPL-2.0-only"),
+        ("d", "MIT OR GPL-2.0-only"),
+        ("e", ""),
+    ]
+    assert [problem.split(":")[0] for problem in refused(licences)] == ["b", "c", "e"]
+
+
+def test_everything_installed_for_the_vehicle_may_be_on_board() -> None:
+    try:
+        components: list[Component] = installed_components()
+    except Exception as error:  # noqa: BLE001  an environment without the project's metadata
+        pytest.skip(f"msu-triage is not installed here: {error}")
+    assert {"numpy", "pydicom", "shiboken6"} <= {one.name for one in components}
+    assert refused((one.name, one.licence) for one in components) == []
