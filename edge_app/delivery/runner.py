@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 from edge_app.core.clock import monotonic_s
 from edge_app.core.config import DeliverySettings
+from edge_app.core.errors import NetworkError
 from edge_app.delivery.acknowledge import Acknowledger
 from edge_app.delivery.address import Address, Protocol
 from edge_app.delivery.dimse import Link
@@ -55,11 +56,8 @@ class Runner:
         self._settings = settings
         self._tls = tls if address.tls else None
         self._stop = threading.Event()
-        self._standby = (
-            Standby(ledger, settings, address, tls=self._tls)
-            if settings.standby and address.protocol is Protocol.DICOM
-            else None
-        )
+        dicom = address.protocol is Protocol.DICOM
+        self._standby = Standby(ledger, settings, address, tls=self._tls) if dicom else None
         self._queue = DeliveryQueue(
             ledger,
             settings,
@@ -71,14 +69,14 @@ class Runner:
             served=served,
             express=self._standby.send if self._standby else None,
         )
-        self._prover = Prover(ledger, settings, address, go_on=self._go_on, tls=self._tls, before=self._free_the_peer)
+        self._prover = Prover(ledger, settings, address, go_on=self._go_on, tls=self._tls, before=self._make_room)
         self._acknowledger = Acknowledger(ledger, settings, address, go_on=self._go_on, tls=self._tls)
         self._thread = threading.Thread(target=self._run, name=f"deliver {address.host}", daemon=True)
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
-        if self._standby:
+        if self._standby and self._settings.standby:
             self._standby.start()
 
     def stop(self) -> None:
@@ -111,15 +109,25 @@ class Runner:
         self.alive_s = monotonic_s()
         return not self._stop.is_set()
 
-    def _free_the_peer(self) -> None:
+    def _make_room(self) -> None:
         if self._standby:
-            self._standby.step_aside()
+            self._standby.make_room()
 
-    def _connect(self, items: Sequence[Item], go_on: Callable[[], bool]) -> AbstractContextManager[Sender]:
+    @contextmanager
+    def _connect(self, items: Sequence[Item], go_on: Callable[[], bool]) -> Iterator[Sender]:
         def alive_and_on() -> bool:
             return self._go_on() and go_on()
 
-        if self.address.protocol is Protocol.DICOM:
-            self._free_the_peer()
-            return Link(self.address, self._settings, items, alive_and_on, tls=self._tls)
-        return WebLink(self.address, self._settings, alive_and_on, tls=self._tls)
+        if self._standby is None:
+            with WebLink(self.address, self._settings, alive_and_on, tls=self._tls) as web:
+                yield web
+            return
+        with ExitStack() as opened:
+            self._standby.make_room()
+            try:
+                link = opened.enter_context(Link(self.address, self._settings, items, alive_and_on, tls=self._tls))
+            except NetworkError:
+                self._standby.doubt()
+                raise
+            opened.enter_context(self._standby.other())
+            yield link

@@ -3,12 +3,17 @@
 At 800 ms there and back, opening a connection and an association costs two seconds before the first byte of a message
 leaves, and twice as much where packets are lost. What is held open may have died unnoticed: a message that is not
 answered in `PATIENCE_S` goes the usual way, under the same UID.
+
+Some peers serve one association at a time, so it is closed before another one is opened, until a try beside an open
+one has shown that this peer serves two.
 """
 
 from __future__ import annotations
 
 import ssl
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian
@@ -33,6 +38,9 @@ ECHO_S = 10.0
 """So often the peer is asked whether it is still there: it, or a router, would close what is idle."""
 
 POLL_S = 0.5
+TRY_AFTER_S = 1.0
+"""An association that is open so long sends something large: then it is tried whether the peer serves a second one."""
+
 CLOSE_S = 2.0
 """The peer has so long to answer a release."""
 
@@ -66,6 +74,11 @@ class Standby:
         self._closed.set()
         self._lock = threading.Lock()
         self._aside = True
+        self._beside: bool | None = None
+        """The peer serves a second association; None: not tried yet."""
+        self._other = 0
+        """Odd while the queue's own association is open."""
+        self._other_s = 0.0
         self._yields = False
         """What is under way is cut by `step_aside`."""
         self._link: Link | None = None
@@ -85,8 +98,27 @@ class Standby:
         if self._thread.ident is not None:
             self._thread.join()
 
+    @contextmanager
+    def other(self) -> Iterator[None]:
+        """Enter while another association is open: then it shows whether the peer serves two."""
+        self._other, self._other_s = self._other + 1, monotonic_s()
+        try:
+            yield
+        finally:
+            self._other += 1
+
+    def make_room(self) -> None:
+        """Close the association before another one is opened, unless the peer serves two."""
+        if not self._beside:
+            self.step_aside()
+
+    def doubt(self) -> None:
+        """Another one could not be opened: it may be this one that is in its way."""
+        self._beside = None
+        self.step_aside()
+
     def step_aside(self) -> None:
-        """Close the association before another one is opened: some peers serve one at a time."""
+        """Close the association."""
         self._aside = True
         with self._lock:
             self._link = None
@@ -133,14 +165,18 @@ class Standby:
                 if not outbox.expects_message(self._ledger):
                     continue
                 with self._lock:
-                    if self._aside:
+                    tried_beside = self._aside and self._may_try_beside()
+                    if self._aside and not tried_beside:
                         continue
+                    other = self._other
                     self._closed.clear()
                     self._yields, self._until_s = True, float("inf")
                 try:
                     with Link(self._address, self._settings, [_LIKE], self._go_on, tls=self._tls) as link:
-                        self._hold(link)
+                        self._hold(link, beside=tried_beside and other == self._other)
                 except NetworkError:
+                    if tried_beside and other == self._other and self._beside is None:
+                        self._beside = False
                     self._pause()
                 finally:
                     self._yields = False
@@ -149,14 +185,20 @@ class Standby:
             self.problem = error
             self._closed.set()
 
+    def _may_try_beside(self) -> bool:
+        open_long = self._other % 2 == 1 and monotonic_s() - self._other_s > TRY_AFTER_S
+        return open_long and self._beside is not False
+
     def _pause(self) -> None:
         self._yields = False
         self._closed.set()
         self._stop.wait(PAUSE_S)
 
-    def _hold(self, link: Link) -> None:
+    def _hold(self, link: Link, *, beside: bool) -> None:
         with self._lock:
             self._yields = False
+            if beside:
+                self._beside, self._aside = True, False
             if self._aside:
                 return
             self._link = link

@@ -116,6 +116,23 @@ def test_it_is_closed_before_another_one_is_opened(stored: tuple[Ledger, Item]) 
         wait_until(lambda: waiting.send(message), "it is open again")
 
 
+def test_beside_an_open_association_a_second_one_is_tried_and_then_kept(
+    stored: tuple[Ledger, Item], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, message = stored
+    monkeypatch.setattr(standby, "TRY_AFTER_S", 0.0)
+    peer = Peer()
+    with listening(peer) as address, held(ledger, address) as waiting:
+        waiting.make_room()
+        with waiting.other():
+            receipt = wait_until(lambda: waiting.send(message), "a second association is open")
+            assert receipt.accepted
+        waiting.make_room()
+        assert waiting.send(message) is not None
+        waiting.doubt()
+        assert waiting.send(message) is None
+
+
 def test_a_peer_that_does_not_answer_in_time_gets_the_message_the_usual_way(
     stored: tuple[Ledger, Item], monkeypatch: pytest.MonkeyPatch
 ) -> None:
