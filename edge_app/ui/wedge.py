@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QElapsedTimer, QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QWidget
 
 __all__ = ["BURST_MS", "LineReader"]
 
@@ -26,18 +27,22 @@ _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
 class LineReader(QObject):
-    """An event filter for the whole application; `waits` says whether a line is wanted now."""
+    """An event filter for all widgets of a window; `waits` says whether a line is wanted now."""
 
     line = Signal(str)
 
-    def __init__(self, parent: QObject, waits: Callable[[], bool]) -> None:
-        super().__init__(parent)
+    def __init__(self, window: QWidget, waits: Callable[[], bool]) -> None:
+        super().__init__(window)
+        self._window = window
         self._waits = waits
         self._typed = ""
         self._since = QElapsedTimer()
 
-    def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Take key presses that belong to a reader's line; all others go their way."""
+        # A key comes by twice: for the window of the system, then for the widget. Another window's are its own.
+        if not isinstance(watched, QWidget) or watched.window() is not self._window:
+            return False
         if event.type() != QEvent.Type.KeyPress or not isinstance(event, QKeyEvent) or event.isAutoRepeat():
             return False
         enter = event.key() in _ENTER

@@ -62,6 +62,17 @@ def test_a_reader_at_the_wrong_moment_presses_one_button_at_most(
         assert screen.model.sheet is None and not screen.window.cases.isVisible()
 
 
+@pytest.mark.requirement("R50", "R85")
+def test_a_key_of_a_real_keyboard_comes_by_once(tmp_path: Path, qapp: object) -> None:
+    with open_scene("haemorrhage", tmp_path) as screen:
+        screen.window.setFocus()
+        QTest.keyClick(screen.window.windowHandle(), Qt.Key.Key_3)
+        screen.until(lambda: screen.model.presets[2].active, "the subdural window")
+        index = screen.model.strip_index
+        QTest.keyClick(screen.window.windowHandle(), Qt.Key.Key_Up)
+        screen.until(lambda: screen.model.strip_index == index + 1, "the next slice")
+
+
 @pytest.mark.requirement("R81")
 def test_a_locked_screen_shows_no_case_by_any_key(tmp_path: Path, qapp: object) -> None:
     with open_scene("locked_over_a_case", tmp_path) as screen:
