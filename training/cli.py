@@ -74,7 +74,19 @@ def _run(command: str, packages: Sequence[str], arguments: argparse.Namespace) -
             remedy="On a workshop machine: pip install .[train]",
         )
     run: Callable[[argparse.Namespace], int] = arguments.run
-    return run(arguments)
+    try:
+        return run(arguments)
+    except OSError as error:
+        from training.data.atomic import DISK_FULL
+
+        # Files are written through `training.data.atomic`; this is for folders, locks and TensorBoard's log.
+        if error.errno in DISK_FULL:
+            raise TrainingError(
+                f"the disk is full: {error}", remedy="Free space and run the same command again: it goes on."
+            ) from error
+        if error.filename is None:
+            raise
+        raise TrainingError(f"{error.filename}: {error.strerror}", remedy="Check the path and its rights.") from error
 
 
 def _data_parser() -> argparse.ArgumentParser:

@@ -12,9 +12,10 @@ from typing import BinaryIO
 from edge_app.core.errors import TrainingError
 from edge_app.store.paths import fsync_folder
 
-__all__ = ["part_of", "replacing"]
+__all__ = ["DISK_FULL", "part_of", "replacing"]
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of the errors that say so."""
 
 
 def part_of(path: Path) -> Path:
@@ -41,7 +42,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         beside.replace(path)
         fsync_folder(path.parent)
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL:
             raise TrainingError(
                 f"the disk is full while writing {path}",
                 remedy="Free space and run the same command again: it goes on where it stopped.",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,20 @@ def test_errors_have_a_code_and_a_remedy(
     error = capsys.readouterr().err
     assert error.startswith("msu: E-")
     assert named in error
+
+
+@pytest.mark.parametrize(
+    ("number", "named"), [(errno.ENOSPC, "the disk is full"), (errno.EACCES, "/there: Permission denied")]
+)
+def test_a_disk_that_cannot_be_written_is_no_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, number: int, named: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), "/there")
+
+    monkeypatch.setattr("training.data.index.read_index", full)
+    assert run(tmp_path, "data split --index {d}/i.parquet --out {d}/s.json") == 9
+    assert named in capsys.readouterr().err
 
 
 def test_a_vehicle_without_workshop_packages_says_what_to_install(

@@ -159,6 +159,18 @@ def test_validation_is_judged_without_opening_the_test_split(experiment: Path, t
     assert "test" not in seen and any("test split is closed" in line for line in seen["headline"])
 
 
+def test_a_published_patient_network_is_judged_and_its_blind_spot_is_named(experiment: Path, tmp_path: Path) -> None:
+    folders = f"--data {experiment}/data --image {experiment}/image"
+    train = f"train patient {folders} --device cpu --epochs 1 --arch gru --recipe seed2023 --out {tmp_path}"
+    assert run(train) == 0
+    assert run(f"train evaluate {folders} --patient {tmp_path} --device cpu --side validation --cases 0") == 0
+    seen = json.loads((tmp_path / EVALUATION).read_text())
+    assert any("cannot tell studies unlike its training data" in line for line in seen["headline"])
+    described = json.loads((tmp_path / BUNDLE).read_text())
+    assert "reads padding" in described["patient"]["architecture"]
+    assert described["patient"]["distance_threshold"] > 0
+
+
 def test_networks_that_do_not_belong_together_are_named(
     experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
