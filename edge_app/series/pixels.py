@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from edge_app.core.errors import PixelError
 from edge_app.core.types import SliceHeader, SliceImage
 from edge_app.series.codestream import claimed_size
+from edge_app.series.damage import looks_damaged
 from edge_app.series.headers import PYDICOM_ERRORS, quiet_pydicom
+from edge_app.series.syntaxes import JPEG_LOSSLESS_SYNTAXES
 
 __all__ = ["AIR_HU", "MAX_PIXELS", "decode_slice", "turn_to_standard"]
 
@@ -56,6 +58,8 @@ def decode_slice(ds: pydicom.Dataset, header: SliceHeader) -> SliceImage:
     padded = _padding(ds, header, stored)
     if padded is not None:
         hu[padded] = AIR_HU
+    if header.transfer_syntax_uid in JPEG_LOSSLESS_SYNTAXES and looks_damaged(hu):
+        raise PixelError("the JPEG Lossless stream is damaged: these are no CT numbers", remedy=_DECODING_REMEDY)
     turned, turned_spacing = turn_to_standard(hu, header.image_orientation, spacing)
     return SliceImage(header.sop_uid, turned, turned_spacing)
 

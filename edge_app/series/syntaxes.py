@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFLATED_SYNTAX", "JPEG_2000_SYNTAXES", "LOSSY_SYNTAXES"]
+__all__ = ["DEFLATED_SYNTAX", "JPEG_2000_SYNTAXES", "JPEG_LOSSLESS_SYNTAXES", "LOSSY_SYNTAXES"]
 
 _JPEG = "1.2.840.10008.1.2.4."
 
@@ -16,6 +16,9 @@ LOSSY_SYNTAXES = frozenset(
     + [f"{_JPEG}112"]  # JPEG XL
 )
 """Syntaxes whose pixels are no longer the scanner's CT numbers."""
+
+JPEG_LOSSLESS_SYNTAXES = frozenset((f"{_JPEG}57", f"{_JPEG}70"))
+"""JPEG Lossless, process 14: each value is a difference to its neighbour, so that damage spreads."""
 
 JPEG_2000_SYNTAXES = frozenset(f"{_JPEG}{number}" for number in (90, 91, 201, 202, 203))
 """JPEG 2000 and High-Throughput JPEG 2000, lossless or not."""

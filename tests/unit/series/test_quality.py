@@ -97,6 +97,17 @@ def test_streaks_that_hide_the_brain_of_a_slice_do_not_hide_the_metal() -> None:
     assert found is not None and "metal in slices 15-16" in found.text
 
 
+def test_a_slice_that_does_not_continue_its_neighbours_is_named_even_alone() -> None:
+    stack = stack_of(30)
+    seen = [measures(h.sop_uid, body_fraction=0.2 if i == 12 else 0.5 - 0.01 * i) for i, h in enumerate(stack.headers)]
+    found = check_quality(stack, seen)
+    assert found is not None
+    assert (found.code, found.text) == ("Q-16", "Image quality (slices 13 unlike their neighbours)")
+    # What ends abruptly, as a table does, goes on being so: no break.
+    step = [measures(h.sop_uid, body_fraction=0.2 if i < 12 else 0.5) for i, h in enumerate(stack.headers)]
+    assert check_quality(stack, step) is None
+
+
 def test_without_any_brain_there_is_nothing_to_score() -> None:
     stack = stack_of(30)
     seen = [measures(h.sop_uid, inside_area_mm2=0.0, metal_area_mm2=90.0) for h in stack.headers]
