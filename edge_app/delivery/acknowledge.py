@@ -1,7 +1,8 @@
 """Asking a notified centre whether somebody has seen the result: ``GET …/<message>/acknowledgement``.
 
-The answer is 404 until somebody has, then JSON with ``by``, ``role`` and ``at`` (UTC, ISO 8601). Asking, because the
-vehicle's link lets nobody in.
+The answer is 404 until somebody has, then JSON with ``by``, ``role`` and ``at`` (UTC, ISO 8601), and with ``reading``
+once a reader has said what the images show: ``seen`` (blood), ``not_seen`` or ``unsure``. Asking, because the vehicle's
+link lets nobody in.
 """
 
 from __future__ import annotations
@@ -20,11 +21,20 @@ from edge_app.reports import message_uid, notice_uid
 from edge_app.store import proofs
 from edge_app.store.ledger import Ledger
 from edge_app.store.proofs import Acknowledgement, OpenMessage
+from edge_app.store.statements import add_second_reading
 
 __all__ = ["Acknowledger"]
 
 ASKED_FOR = timedelta(hours=24)
 """A result that nobody has acknowledged by then is no longer asked about."""
+
+READING_FOR = timedelta(hours=2)
+"""So long an acknowledged result is asked for a second reading ..."""
+
+READING_EVERY = 6
+"""... but only every so many times."""
+
+READINGS = ("seen", "not_seen", "unsure")
 
 _LONGEST = 200
 
@@ -51,6 +61,7 @@ class Acknowledger:
         self._tls = tls
         self._clock = clock
         self._until_s = float("-inf")
+        self._round = 0
 
     def step(self) -> bool:
         """Ask about all results that nobody has acknowledged, if it is time; returns False if it is not."""
@@ -58,6 +69,9 @@ class Acknowledger:
             return False
         self._until_s = self._clock() + self._settings.acknowledgement_poll_s
         open_results = proofs.unacknowledged(self._ledger, self._address.text, since_utc=utc_iso(utc_now() - ASKED_FOR))
+        self._round += 1
+        if self._round % READING_EVERY == 1:
+            open_results += proofs.unread(self._ledger, self._address.text, since_utc=utc_iso(utc_now() - READING_FOR))
         if not open_results:
             return False
         try:
@@ -79,6 +93,17 @@ class Acknowledger:
         seen = Acknowledgement(message.study_uid, message.revision, self._address.text, by, role, at)
         proofs.add_acknowledgement(self._ledger, seen)
         _log.event(413, "result acknowledged", revision=message.revision)
+        reading = answer.get("reading")
+        if reading in READINGS and message.revision:
+            add_second_reading(
+                self._ledger,
+                message.study_uid,
+                str(reading),
+                revision=message.revision,
+                by=role,
+                name=by,
+                source=self._address.text,
+            )
         return True
 
 

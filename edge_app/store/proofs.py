@@ -29,6 +29,7 @@ __all__ = [
     "request_commitment",
     "unacknowledged",
     "unproved",
+    "unread",
 ]
 
 
@@ -197,22 +198,38 @@ def _entry(found: dict[str, dict[str, object]], destination: str) -> dict[str, o
     )
 
 
+_OPEN = (
+    "SELECT o.study_uid, json_extract(o.payload, '$.revision') AS revision, "
+    "COALESCE(json_extract(o.payload, '$.edition'), 1), "
+    "CASE o.kind WHEN 'notice' THEN json_extract(o.payload, '$.crew_id') END "
+    "FROM outbox o JOIN dispatches d ON d.outbox_id = o.id AND d.destination = ? AND d.state = 'sent' "
+    "WHERE o.kind != 'images' AND o.created_utc >= ? "
+    "AND revision = (SELECT COALESCE(MAX(r.revision), 0) FROM results r WHERE r.study_uid = o.study_uid) "
+)
+_SEEN = (
+    "EXISTS (SELECT 1 FROM acknowledgements a WHERE a.study_uid = o.study_uid "
+    "AND a.revision = json_extract(o.payload, '$.revision') AND a.destination = d.destination) "
+)
+_READ = (
+    "EXISTS (SELECT 1 FROM crew c WHERE c.study_uid = o.study_uid AND c.kind = 'second_reading' "
+    "AND json_extract(c.body, '$.revision') = json_extract(o.payload, '$.revision') "
+    "AND json_extract(c.body, '$.source') = d.destination) "
+)
+
+
 def unacknowledged(ledger: Ledger, destination: str, *, since_utc: str) -> list[OpenMessage]:
     """Return what a destination got of the newest results, and nobody there has acknowledged; the newest first.
 
     Any edition of a result's report and any notice about it will do.
     """
+    rows = ledger.read(f"{_OPEN} AND NOT {_SEEN} ORDER BY o.id DESC", destination, since_utc)
+    return [OpenMessage(*row) for row in rows]
+
+
+def unread(ledger: Ledger, destination: str, *, since_utc: str) -> list[OpenMessage]:
+    """Return what was acknowledged by somebody who has not said yet what the images show."""
     rows = ledger.read(
-        "SELECT o.study_uid, json_extract(o.payload, '$.revision') AS revision, "
-        "COALESCE(json_extract(o.payload, '$.edition'), 1), "
-        "CASE o.kind WHEN 'notice' THEN json_extract(o.payload, '$.crew_id') END "
-        "FROM outbox o JOIN dispatches d ON d.outbox_id = o.id AND d.destination = ? AND d.state = 'sent' "
-        "WHERE o.kind != 'images' AND o.created_utc >= ? "
-        "AND revision = (SELECT COALESCE(MAX(r.revision), 0) FROM results r WHERE r.study_uid = o.study_uid) "
-        "AND NOT EXISTS (SELECT 1 FROM acknowledgements a WHERE a.study_uid = o.study_uid "
-        "AND a.revision = json_extract(o.payload, '$.revision') AND a.destination = d.destination) ORDER BY o.id DESC",
-        destination,
-        since_utc,
+        f"{_OPEN} AND revision > 0 AND {_SEEN} AND NOT {_READ} ORDER BY o.id DESC", destination, since_utc
     )
     return [OpenMessage(*row) for row in rows]
 

@@ -15,7 +15,7 @@ from edge_app.console import delivery_words
 from edge_app.receiver.certificates import make_certificates
 from edge_app.store import outbox, proofs
 from edge_app.store.cases import list_cases
-from edge_app.store.crew import note_crew
+from edge_app.store.crew import crew_entries, note_crew
 from edge_app.store.diversion import divert
 from edge_app.store.ledger import Ledger
 from edge_app.store.notices import latest_notices
@@ -178,6 +178,25 @@ def test_the_second_tap_reaches_the_centre_and_its_answer_comes_back(ledger: Led
     (seen,) = proofs.acknowledgements(ledger, ct_uid(1))
     assert (seen.by, seen.revision) == ("Dr. Weiss", 1)
     assert latest_notices(ledger)[ct_uid(1)].destinations == (destination,)
+
+
+@pytest.mark.requirement("R79")
+def test_a_second_reading_at_the_centre_comes_back_and_revises_the_report(ledger: Ledger) -> None:
+    with web_centre() as centre:
+        destination = f"notify+http://127.0.0.1:{centre.port}/results"
+        with deliver(ledger, destination, acknowledgement_poll_s=0.05):
+            (message,) = wait_until(lambda: centre.posted.get("/results/"), "the message is there")
+            said = {"by": "Dr. Weiss", "role": "neurologist", "at": "2026-03-14T14:06:00Z"}
+            centre.acknowledge(message, **said)
+            wait_until(lambda: proofs.acknowledgements(ledger, ct_uid(1)), "the acknowledgement is back")
+            centre.acknowledge(message, **said, reading="not_seen")
+            wait_until(lambda: len(centre.posted["/results/"]) == 2, "the revised report is there")
+            wait_until(lambda: all_sent(ledger), "everything is sent")
+    revised = centre.posted["/results/"][1]
+    assert (revised["revised"], revised["replaces"]) == (True, message["id"])
+    assert [(r["by"], r["says"]) for r in revised["readings"]] == [("neurologist", "not_seen")]
+    (entry,) = [entry for entry in crew_entries(ledger) if entry.kind == "second_reading"]
+    assert entry.body["name"] == "Dr. Weiss"
 
 
 @pytest.mark.requirement("R78")
