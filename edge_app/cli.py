@@ -108,9 +108,11 @@ def _parser() -> argparse.ArgumentParser:
     analyse.add_argument("--bundle", type=Path, help="model bundle")
     analyse.add_argument("--json", action="store_true", help="print one JSON object")
 
-    cases = command("cases", _cases, "list the studies in a store, with their results; choose a series; or export them")
-    cases.add_argument("action", nargs="?", choices=("list", "choose", "export"), default="list")
-    cases.add_argument("--study", metavar="UID", help="choose: the study")
+    cases = command("cases", _cases, "list a store's studies; choose a series; correct a patient's identity; export")
+    cases.add_argument("action", nargs="?", choices=("list", "choose", "identify", "export"), default="list")
+    cases.add_argument("--study", metavar="UID", help="choose, identify: the study")
+    cases.add_argument("--patient-id", metavar="ID", help="identify: who the patient is; the images stay as they are")
+    cases.add_argument("--by", default="crew", metavar="ROLE", help="identify: who says so")
     cases.add_argument("--series", metavar="UID", help="choose: the series to analyse; '' for the rule's choice")
     cases.add_argument("--deid", action="store_true", help="export without the patients (PS3.15 Annex E)")
     cases.add_argument("--out", type=Path, metavar="DIR", help="export: a new folder")
@@ -326,6 +328,8 @@ def _cases(arguments: argparse.Namespace) -> int:
 
     if arguments.action == "export":
         return _export_cases(arguments)
+    if arguments.action == "identify":
+        return _identify_case(arguments)
     if arguments.action == "choose":
         return _choose_series(arguments)
     with _open_ledger(arguments.data, "cases") as ledger:
@@ -348,6 +352,21 @@ def _choose_series(arguments: argparse.Namespace) -> int:
             )
         choose_series(ledger, arguments.study, arguments.series, by="command line")
     print("the worker will analyse the study again")
+    return 0
+
+
+def _identify_case(arguments: argparse.Namespace) -> int:
+    from edge_app.store.statements import correct_identity
+
+    if not (arguments.study and arguments.patient_id):
+        raise ConfigError(
+            "`msu cases identify` needs --study UID and --patient-id ID", remedy="`msu cases list` has the studies."
+        )
+    with _open_ledger(arguments.data, "cases") as ledger:
+        if not ledger.instances(study_uid=arguments.study):
+            raise StoreError(f"no study {arguments.study}", remedy="`msu cases list --data DIR` has the studies.")
+        correct_identity(ledger, arguments.study, patient_id=arguments.patient_id, by=arguments.by)
+    print("kept: the report goes out again with both identities")
     return 0
 
 

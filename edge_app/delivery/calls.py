@@ -39,10 +39,13 @@ class Calls:
     def __init__(self, go_on: Callable[[], bool]) -> None:
         self._go_on = go_on
         self._socket: socket.socket | None = None
+        self._is_cut = False
 
     def watch(self, connection: socket.socket) -> None:
-        """Take the connection that `cut` closes."""
+        """Take the connection that `cut` closes; one that comes too late is closed at once."""
         self._socket = connection
+        if self._is_cut:
+            self.cut()
 
     def run(self, work: Callable[[], _T]) -> _T:
         """Return what `work` returns.
@@ -77,6 +80,7 @@ class Calls:
 
     def cut(self) -> None:
         """Close the connection under the call's feet: its threads end, whatever they were waiting for."""
+        self._is_cut = True
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 # What still lies in the kernel's buffer is thrown away: on a thin link it would go before all else.

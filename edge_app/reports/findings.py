@@ -13,8 +13,10 @@ from edge_app.reports.header import ReportInput
 
 __all__ = ["Finding", "findings"]
 
-# "Present" and "Absent" (CID 240) would say more than this program may (SCREEN.md R02, R03). The second and third are
-# SNOMED CT concepts that pydicom's dictionary does not hold.
+# "Present" and "Absent" (CID 240) would say more than this program may (SCREEN.md R02, R03), and DICOM has no code for
+# "not detected" or ischaemic stroke. The second and third are therefore SNOMED CT concepts that pydicom's dictionary
+# does not hold, checked against published value sets: 260415000 |Not detected (qualifier value)| is what the EU's
+# digital COVID certificates call a test without finding, 422504002 |Ischemic stroke (disorder)| is in mCODE's.
 _SUSPECTED = codes.SCT.Suspected
 _NOT_DETECTED = CodedConcept("260415000", "SCT", "Not detected")
 _ISCHAEMIC_STROKE = CodedConcept("422504002", "SCT", "Ischaemic stroke")

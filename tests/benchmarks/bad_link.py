@@ -77,8 +77,8 @@ def main() -> int:
         key_s, study_s, arrived = measure_study(case, arguments.images, arguments.seed)
         whole &= arrived.startswith("all")
         _say(
-            f"| {case.kbit_s} kbit/s, {case.round_trip_ms} ms, {case.loss_percent:g} % | {_times(idle)} | {_times(busy)} "
-            f"| {case.outage_s:g} s | {key_s:.0f} s | {study_s:.0f} s | {arrived} |"
+            f"| {case.kbit_s} kbit/s, {case.round_trip_ms} ms, {case.loss_percent:g} % | {_times(idle)} "
+            f"| {_times(busy)} | {case.outage_s:g} s | {key_s:.0f} s | {study_s:.0f} s | {arrived} |"
         )
     return 0 if whole else 1
 

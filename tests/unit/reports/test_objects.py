@@ -274,8 +274,14 @@ def test_each_key_slice_comes_with_its_window_and_its_rank_and_says_who_chose_it
 @pytest.mark.skipif(shutil.which("dsrdump") is None, reason="dcmtk is not installed")
 def test_dsrdump_reads_the_report(report: ReportInput, tmp_path: Path) -> None:
     path = tmp_path / "sr.dcm"
+    objects = made(report)
+    if Kind.KEY_OBJECTS in objects:
+        path_of_keys = tmp_path / "ko.dcm"
+        objects[Kind.KEY_OBJECTS].save_as(path_of_keys, enforce_file_format=True)
+        said = subprocess.run(["dsrdump", "+Pl", str(path_of_keys)], capture_output=True, text=True, check=True)
+        assert "Key Object Selection Document" in said.stdout
     for kind, words in ((Kind.SR, "AI haemorrhage"), (Kind.MESSAGE, headline(report.result))):
-        made(report)[kind].save_as(path, enforce_file_format=True)
+        objects[kind].save_as(path, enforce_file_format=True)
         said = subprocess.run(["dsrdump", "+Pl", str(path)], capture_output=True, text=True, check=True)
         assert not [line for line in said.stderr.splitlines() if line.startswith(("E:", "F:"))]
         assert all(word in said.stdout for word in ("PRELIMINARY", "UNVERIFIED", words))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from edge_app.cli import main
 from edge_app.store import outbox
 from edge_app.store.crew import note_crew
 from edge_app.store.diversion import divert
@@ -134,3 +135,15 @@ def test_a_diverted_run_gets_the_latest_edition(analysed: Ledger) -> None:
     note_crew(analysed, STUDY, "identity", {"by": "paramedic"})
     divert(analysed, "", by="paramedic", studies=[STUDY])
     assert [row.edition for row in of_kind(analysed, "result")] == [1, 2, 2]
+
+
+def test_the_command_line_corrects_an_identity(analysed: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--data", str(analysed.paths.root)]
+    words = ["cases", "identify", "--study", STUDY, "--patient-id", "4711", "--by", "nurse", *where]
+    assert main(words) == 0
+    corrected = statements_of(analysed, STUDY, revision=1, crew_id=99).corrected
+    assert corrected is not None
+    assert (corrected.patient_id, corrected.by) == ("4711", "nurse")
+    assert main(["cases", "identify", "--study", "1.2.3", "--patient-id", "4711", *where]) == 4
+    assert main(["cases", "identify", *where]) == 78
+    assert "no study 1.2.3" in capsys.readouterr().err
