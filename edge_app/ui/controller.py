@@ -167,9 +167,10 @@ class Controller(QObject):
 
     def _on_frame(self, frame: Frame) -> None:
         if self._frames.take(frame, self._viewer):
-            self._viewer = self._viewer.with_body(self._frames.body)
+            before, self._viewer = self._viewer, self._viewer.with_body(self._frames.body)
             keys = {key.sop_uid for key in self._model.key_slices} if self._model else set()
-            if frame.sop_uid in keys or frame.sop_uid == self._viewer.current:
+            moved = (before.scale, before.focus) != (self._viewer.scale, self._viewer.focus)
+            if moved or frame.sop_uid in keys or frame.sop_uid == self._viewer.current:
                 self._show()
 
     def _on_heat_maps(self, maps: Mapping[str, HeatMap]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QCloseEvent, QColor, QImage, QKeyEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
 from edge_app.ui.actions import ACTION_SLOTS
@@ -273,6 +273,12 @@ class MainWindow(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the ground."""
         QPainter(self).fillRect(self.rect(), QColor(self._theme.ground))
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Let go of the application's events."""
+        if (application := QApplication.instance()) is not None:
+            application.removeEventFilter(self._lines)
+        super().closeEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Scroll, choose windows and act by keyboard; a dial's left and right go from button to button (R50, R85)."""

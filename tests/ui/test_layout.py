@@ -30,6 +30,13 @@ def test_no_rule_is_broken_in_german(name: str, tmp_path: Path, qapp: object) ->
         assert problems(screen) == []
 
 
+@pytest.mark.requirement("R63", "R67", "R68", "R84", "R85")
+@pytest.mark.parametrize(("number", "name"), list(enumerate(SCENES)))
+def test_no_rule_is_broken_on_the_largest_panel(number: int, name: str, tmp_path: Path, qapp: object) -> None:
+    with open_scene(name, tmp_path, panel="13.3", theme=("day", "night")[number % 2]) as screen:
+        assert problems(screen) == []
+
+
 @pytest.mark.requirement("R32", "R72")
 @pytest.mark.parametrize("theme", ["day", "night"])
 def test_states_stay_apart_without_colour_and_for_every_colour_vision(theme: str, tmp_path: Path, qapp: object) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QImage
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QWidget
 
 from edge_app.ui.result_panel import LEAD_SHARE
@@ -139,3 +141,34 @@ def test_the_ischaemic_result_is_marked_unvalidated(tmp_path: Path, qapp: object
             "SYNTHETIC MODEL - NOT FOR PATIENTS",
             "UNVALIDATED",
         ]
+
+
+@pytest.mark.requirement("R71")
+@pytest.mark.parametrize("name", ["haemorrhage", "ischaemic", "none_detected", "indeterminate", "failed", "stalled"])
+def test_nothing_flashes_or_moves_but_clocks_and_the_dot(name: str, tmp_path: Path, qapp: object) -> None:
+    with open_scene(name, tmp_path) as screen:
+        window = screen.window
+        still = [window.result, window.bands, window.view, window.strip, window.keys, *window.slots]
+        screen.until(lambda: len(screen.controller._frames) == len(screen.model.strip), "all slices")
+        before = [pixels(widget) for widget in still if widget.isVisible()]
+        for _ in range(6):
+            screen.controller._tick()
+            after = [pixels(widget) for widget in still if widget.isVisible()]
+            assert all(np.array_equal(one, two) for one, two in zip(before, after, strict=True))
+
+
+@pytest.mark.requirement("R64")
+def test_a_second_finger_a_slip_and_a_tremor_tap_nothing(tmp_path: Path, qapp: object) -> None:
+    with open_scene("haemorrhage", tmp_path) as screen:
+        window = screen.window
+        button, taps = window.action_button("open:menu"), []
+        button.tapped.connect(lambda: taps.append(1))
+        middle = button.rect().center()
+        QTest.mousePress(button, Qt.MouseButton.LeftButton, pos=middle)
+        QTest.mouseRelease(button, Qt.MouseButton.LeftButton, pos=middle + QPoint(0, 400))
+        assert not taps, "fires on release inside"
+        QTest.mouseClick(button, Qt.MouseButton.RightButton, pos=middle)
+        assert not taps
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton, pos=middle)
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton, pos=middle)
+        assert len(taps) == 1, "twice within 300 ms is once"
