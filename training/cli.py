@@ -7,6 +7,7 @@ Data go to files, a summary to stdout, progress to stderr.
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -101,7 +102,13 @@ def _data_parser() -> argparse.ArgumentParser:
     index = command("index", _index, "read data sets into one Parquet index, and list what cannot be used; resumable")
     index.add_argument("--rsna", type=Path, metavar="DIR", help="holds stage_2_train/ and stage_2_train.csv")
     index.add_argument("--aisd", type=Path, metavar="DIR", help="holds dicom-0..3/, image/ and mask/")
-    index.add_argument("--generic", type=Path, metavar="DIR", help="holds a folder per study and labels.csv")
+    index.add_argument(
+        "--generic",
+        action="append",
+        default=[],
+        metavar="[NAME=]DIR",
+        help="holds a folder per study and labels.csv; one for each place the data come from",
+    )
     index.add_argument("--out", type=Path, required=True, metavar="FILE", help="the index (.parquet)")
     index.add_argument("--allow-missing", action="store_true", help="rsna: labelled images may be absent")
     _add_workers(index)
@@ -163,14 +170,15 @@ def _index(arguments: argparse.Namespace) -> int:
     from training.data.rsna import read_rsna
 
     workers = _workers(arguments)
-    roots = {name: root for name in ("rsna", "aisd", "generic") if (root := getattr(arguments, name)) is not None}
+    own = _own_sources(arguments.generic)
+    roots = {name: root for name in ("rsna", "aisd") if (root := getattr(arguments, name)) is not None} | own
     if not roots:
         raise ConfigError("no data set was given", remedy="Give --rsna, --aisd or --generic with its folder.")
     # What is quick to see is asked first, so that a slip in one layout does not cost the reading of another.
     if arguments.aisd is not None:
         find_patients(arguments.aisd)
-    if arguments.generic is not None:
-        generic.read_table(arguments.generic / generic.TABLE)
+    for root in own.values():
+        generic.read_table(root / generic.TABLE)
     kept = arguments.out.with_name(f".{arguments.out.name}.reading")
     found = []
     for name, root in roots.items():
@@ -179,7 +187,7 @@ def _index(arguments: argparse.Namespace) -> int:
         elif name == "aisd":
             found.append(read_aisd(root, workers))
         else:
-            found.append(generic.read_generic(root, workers))
+            found.append(generic.read_generic(root, workers, source=name))
     index, rejects = build_index(found, roots, arguments.out)
     shutil.rmtree(kept, ignore_errors=True)
     slices = sum(len(study.slices) for study in index.studies)
@@ -190,8 +198,24 @@ def _index(arguments: argparse.Namespace) -> int:
     for code in sorted({reject.code for reject in rejects}):
         _say(f"  {code:<20}{sum(reject.code == code for reject in rejects):>8}")
     for source in roots:
-        _say(f"{source}: {LICENCES[source]}")
+        _say(f"{source}: {LICENCES.get(source, LICENCES['generic'])}")
     return 0
+
+
+def _own_sources(given: Sequence[str]) -> dict[str, Path]:
+    """Return the folder of each source of one's own by its name, "generic" where none is given."""
+    found: dict[str, Path] = {}
+    for item in given:
+        name, sign, folder = item.partition("=")
+        if not sign or Path(item).exists():  # a folder's name may hold one, too
+            name, folder = "generic", item
+        if not re.fullmatch(r"[a-z][a-z0-9_-]*", name) or name in ("rsna", "aisd") or name in found:
+            raise ConfigError(
+                f"--generic {item}: a source cannot be called {name!r}",
+                remedy="Write NAME=DIR with a name of small letters, digits, - and _ for each source.",
+            )
+        found[name] = Path(folder)
+    return found
 
 
 def _split(arguments: argparse.Namespace) -> int:

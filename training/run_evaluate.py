@@ -23,6 +23,7 @@ from torch import nn
 from edge_app.core.clock import utc_iso, utc_now
 from edge_app.core.errors import TrainingError
 from edge_app.core.types import CLASSES
+from edge_app.store.lock import hold_alone
 from training import calibrate
 from training.bootstrap import PatientBootstrap
 from training.commit import producer_commit
@@ -100,9 +101,18 @@ def evaluate_experiment(run: EvaluateRun) -> dict[str, Any]:
     ------
     LeakageError
         If the prepared splits leak.
+    StoreError
+        If the same experiment is being judged already.
     TrainingError
         If data and networks do not belong together, or the test split was opened before with others.
     """
+    if not run.patient.is_dir():
+        raise TrainingError(f"there is no folder {run.patient}", remedy="Make it with `msu train patient` or `import`.")
+    with hold_alone(run.patient / "evaluate.lock"):
+        return _evaluate(run)
+
+
+def _evaluate(run: EvaluateRun) -> dict[str, Any]:
     sets, facts = open_prepared(run.data), prepared_facts(run.data)
     cache = open_cache(run.image, run.data, run.device)
     model, described = load_patient(run.patient)

@@ -53,12 +53,27 @@ def test_a_data_set_that_was_moved_is_asked_for(corpora: Path, capsys: pytest.Ca
     assert run(corpora, command + " --root mars={d}/moved") == 78
 
 
+def test_own_data_of_several_places_are_sources_of_their_own(corpora: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, seed in (("here", 300), ("there", 400)):
+        command = f"data synth --layout generic --studies 9 --seed {seed} --processes 1 --personality mobile16"
+        assert main([*command.split(), "--out", str(corpora / name)]) == 0
+    command = (
+        "data index --rsna {d}/rsna --generic {d}/here --generic vienna={d}/there --out {d}/i.parquet --processes 1"
+    )
+    assert run(corpora, command) == 0
+    assert "vienna: own data" in capsys.readouterr().out
+    assert run(corpora, "data split --index {d}/i.parquet --out {d}/s.json") == 0
+    table = capsys.readouterr().out
+    assert all(source in table for source in ("rsna", "generic", "vienna"))
+
+
 @pytest.mark.parametrize(
     ("command", "code", "named"),
     [
         ("data index --out {d}/i.parquet", 78, "no data set was given"),
         ("data index --rsna {d}/nowhere --out {d}/i.parquet", 9, "stage_2_train is missing"),
         ("data index --rsna {d}/nowhere --aisd {d} --out {d}/i.parquet", 9, "dicom-0/<patient> is missing"),
+        ("data index --generic rsna={d} --out {d}/i.parquet", 78, "cannot be called 'rsna'"),
         ("data split --index {d}/nowhere.parquet --out {d}/s.json", 9, "nowhere.parquet cannot be read"),
         ("data synth --layout rsna --studies 1 --out {d} --personality brand_new", 78, "no scanner personality"),
         ("data synth --layout rsna --studies 1 --out {d} --labels ischemic", 9, "cannot hold ischemic"),
