@@ -35,6 +35,6 @@ find /var/lib/msu-triage -mindepth 1 -delete
 rmdir /var/lib/msu-triage 2>/dev/null || true
 rm -rf /etc/msu-triage
 rm -f /etc/sysusers.d/msu-triage.conf
-for user in msu-receive msu-work msu-screen msu-deliver msu-kiosk; do userdel "$user" 2>/dev/null || true; done
+for user in msu-receive msu-work msu-screen msu-deliver msu-watch msu-kiosk; do userdel "$user" 2>/dev/null || true; done
 groupdel msu-triage 2>/dev/null || true
 echo "uninstall: done. Nothing is left; on flash storage deleted data can be recovered: destroy the disk or its key."

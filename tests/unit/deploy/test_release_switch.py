@@ -105,7 +105,7 @@ def test_the_processes_of_the_old_release_are_stopped_by_name_before_the_new_one
     vehicle.run("activate", "0.1-aa")
     asked = [line.split(" ", 1)[1] for line in vehicle.asked()]
     stop = next(number for number, line in enumerate(asked) if line.startswith("stop"))
-    for process in ("receive", "work", "screen", "deliver"):
+    for process in ("receive", "work", "screen", "deliver", "watch"):
         assert f"msu-{process}.service" in asked[stop]
     assert asked.index("daemon-reload") < stop < asked.index("start msu.target")
 
