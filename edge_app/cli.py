@@ -35,6 +35,7 @@ WORKSHOP_COMMANDS = {
     "data": ("training.cli:data", "data sets: index, split, check, preprocess, synth (workshop)"),
     "train": ("training.cli:train", "networks: image, features, patient, import, evaluate, search (workshop)"),
     "export": ("export.export_cli:export", "weights to ONNX, compared with torch; golden sets (workshop)"),
+    "calibrate": ("calibration.cli:calibrate", "FP16 or INT8 from FP32, judged, with report (workshop)"),
     "engine": ("export.cli:engine", "TensorRT engines: build, verify, bench, list, matrix"),
     "release": ("edge_app.deploy.release_cli:release", "one signed file with everything: make, verify, install"),
     "deploy": ("edge_app.deploy.cli:deploy", "what is carried to a vehicle: wheelhouse, constraints, sbom (workshop)"),

@@ -108,6 +108,7 @@ def write_tiny_bundle(
     patient: bytes | None = None,
     synthetic: bool = True,
     extra: Mapping[str, bytes] | None = None,
+    features: int = FEATURES,
     evaluation: Mapping[str, object] | None = None,
     version: str = "0.0.1",
     key: Ed25519PrivateKey | None = DEVELOPMENT_KEY,
@@ -129,7 +130,7 @@ def write_tiny_bundle(
         synthetic=synthetic,
         classes=CLASSES,
         preprocessing=Preprocessing(profile=profile, sha256=profile_sha256 or profile_hash(get_profile(profile))),
-        image=ImageModel(architecture="channel-means", features=FEATURES),
+        image=ImageModel(architecture="channel-means", features=features),
         patient=PatientModel(architecture="mean", max_slices=max_slices, distance_threshold=1.0),
         operating_points={
             "hemorrhage": OperatingPoint(t_lo=0.3, t_hi=0.6),

@@ -1,0 +1,80 @@
+"""Which slices are calibrated on, and which are refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calibration import slices
+from calibration.slices import choose_slices, refuse_noise
+from edge_app.core.errors import ExportError
+from export.golden_make import make_golden, unit_inputs
+from training.data.prepared import PreparedSet, open_prepared
+
+
+@pytest.fixture(scope="module")
+def sets(prepared: Path) -> dict[str, PreparedSet]:
+    return open_prepared(prepared)
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "LEAST", 12)
+
+
+@pytest.mark.usefixtures("few")
+def test_slices_are_of_every_class_and_height_and_from_other_patients_than_those_judged_on(
+    sets: dict[str, PreparedSet],
+) -> None:
+    known = choose_slices(sets, 15, judged_per_class=1)
+    assert len(known.images) == len(known.chosen) == 15 and known.judged.patients == 3
+    assert {one.label for one in known.chosen} == {"negative", "hemorrhage", "ischemic"}
+    assert {one.height for one in known.chosen} == {"low", "middle", "high"}
+    assert len({one.sha for one in known.chosen}) == 15
+    judged = {image.tobytes() for image in known.judged.images}
+    assert not judged & {image.tobytes() for image in known.images}
+    assert choose_slices(sets, 15, judged_per_class=1).chosen == known.chosen
+
+
+def test_too_few_slices_are_refused(sets: dict[str, PreparedSet]) -> None:
+    with pytest.raises(ExportError, match=r"slices are too few to calibrate on, at least 128"):
+        choose_slices(sets, 500, judged_per_class=1)
+    with pytest.raises(ExportError, match="9 are needed at least"):
+        choose_slices(sets, 500, judged_per_class=8)
+
+
+@pytest.mark.usefixtures("few")
+def test_slices_of_the_test_side_are_refused(sets: dict[str, PreparedSet]) -> None:
+    with pytest.raises(ExportError, match="test side are asked for"):
+        choose_slices(sets, 20, side="test", judged_per_class=1)
+    with pytest.raises(ExportError, match="a slice of the test side would be calibrated on"):
+        choose_slices({**sets, "test": sets["train"]}, 20, judged_per_class=1)
+
+
+@pytest.mark.usefixtures("few")
+def test_slices_of_the_golden_set_are_refused(sets: dict[str, PreparedSet]) -> None:
+    with pytest.raises(ExportError, match="a slice of the golden set"):
+        choose_slices(sets, 40, judged_per_class=1, golden=make_golden(sets["train"], per_class=2))
+    choose_slices(sets, 20, judged_per_class=1, golden=make_golden(sets["validation"], per_class=1))
+
+
+@pytest.mark.usefixtures("few")
+def test_random_data_are_refused(sets: dict[str, PreparedSet]) -> None:
+    train = sets["train"]
+    noise = np.random.default_rng(0).integers(0, 256, (len(train), 3, 224, 224), dtype=np.uint8)
+    place = np.stack([np.zeros(len(train), np.int64), np.arange(len(train))], axis=1)
+    noisy = replace(train, shards=((noise, train.shards[0][1]),), place=place)
+    with pytest.raises(ExportError, match=r"15 of 15 slices are noise or empty"):
+        choose_slices({**sets, "train": noisy}, 15, judged_per_class=1)
+
+
+def test_prepared_slices_are_no_noise_and_wrong_ranges_are_named(sets: dict[str, PreparedSet]) -> None:
+    images = unit_inputs(sets["train"], np.arange(12))
+    refuse_noise(images)
+    with pytest.raises(ExportError, match=r"not in \[0, 1\]"):
+        refuse_noise(images * 255)
+    with pytest.raises(ExportError, match="noise or empty"):
+        refuse_noise(np.zeros_like(images))
