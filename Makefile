@@ -4,7 +4,7 @@ VEHICLE := .venv/vehicle
 WORKSHOP := .venv/workshop
 PIP_OPTIONS := --quiet --disable-pip-version-check
 
-.PHONY: demo test check format unit screens device system-packages demo-bundle train-proof clean
+.PHONY: demo test check format unit screens device system-packages demo-bundle train-proof engine-proof clean
 
 demo: $(VEHICLE)/.installed
 	deploy/system-packages.sh screen
@@ -46,6 +46,10 @@ demo-bundle: $(WORKSHOP)/.installed
 train-proof: $(WORKSHOP)/.installed
 	$(WORKSHOP)/bin/python -m training.proof --out train-proof-out
 
+# What is claimed of export and calibration, measured; --only picks claims (`python -m calibration.proof --help`).
+engine-proof: $(WORKSHOP)/.installed
+	$(WORKSHOP)/bin/python -m calibration.proof --out engine-proof-out
+
 $(VEHICLE)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "msu-triage needs Python 3.10 or newer")'
 	$(PYTHON) -m venv $(VEHICLE)
@@ -59,4 +63,4 @@ $(WORKSHOP)/.installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf .venv demo-out screens-out demo-bundle-work train-proof-out
+	rm -rf .venv demo-out screens-out demo-bundle-work train-proof-out engine-proof-out

@@ -15,7 +15,7 @@ from training.experiment import load_image_network, prepared_facts
 from training.feature_cache import FeatureCache, study_features
 from training.run_patient import load_patient
 
-__all__ = ["export_image", "export_patient", "is_synthetic"]
+__all__ = ["export_image", "export_patient"]
 
 STUDIES = 6
 """Real studies that a patient network is compared on."""
@@ -99,11 +99,6 @@ def export_patient(experiment: Path, image: Path, data: Path, out: Path) -> Expo
     return export_patient_model(model, description["features"], out, facts, studies=studies)
 
 
-def is_synthetic(data: PreparedSet) -> bool:
-    """Return whether any study comes from the simulator, whose scanners all say so."""
-    return any("SYNTHETIC" in study.manufacturer for study in data.studies)
-
-
 def _held_out(data: Path) -> tuple[PreparedSet, str, bool]:
     sets, facts = open_prepared(data), prepared_facts(data)
-    return sets["validation"], facts["preparation"]["profile"], any(map(is_synthetic, sets.values()))
+    return sets["validation"], facts["preparation"]["profile"], bool(facts["synthetic"])

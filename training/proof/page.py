@@ -20,13 +20,13 @@ vertical-align: top; } td:first-child { width: 15em; color: #555; }
 """
 
 
-def write_page(path: Path, content: dict[str, Any]) -> None:
+def write_page(path: Path, content: dict[str, Any], *, title: str = "Proof of the training code") -> None:
     """Write the page of what stands in ``proof.json``."""
     claims = content["claims"]
     held = sum(claim["ok"] for claim in claims)
     parts = [
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Proof of the training code</title>",
-        f"<style>{_STYLE}</style></head><body><h1>Proof of the training code</h1>",
+        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title>",
+        f"<style>{_STYLE}</style></head><body><h1>{title}</h1>",
         f"<p class='note'>{escape(content['note'])}</p>",
         f"<p>{held} of {len(claims)} claims hold.</p>",
         *(_claim(claim) for claim in claims),

@@ -1,0 +1,154 @@
+"""Claims: a big network in INT8 is faster than in FP32 on a CPU, and no patient's answer changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from tqdm import tqdm
+
+from calibration.choose import Chosen8, choose_int8
+from calibration.latency import race
+from calibration.layers import Graph, plain_products
+from calibration.proof.networks import golden_from, teach, unit_slices
+from calibration.quantise import place
+from calibration.ranges import observe
+from edge_app.core.clock import utc_now
+from edge_app.inference.manifest import Calibration, ImageModel, Manifest, OperatingPoint, PatientModel
+from edge_app.inference.onnx_backend import OnnxBackend
+from export.bundle import describe_bundle
+from export.gate import GateLimits, GateReport, GoldenScores, compare, judge, score_patients, score_slices
+from export.golden import GoldenSet
+from export.onnx_export import export_image_model, export_patient_model
+from export.onnx_file import read_graph
+from training.shards import StudySet
+from training.synthetic import PROFILE
+
+__all__ = ["Int8Sizes", "prove_int8"]
+
+JUDGED, SCANNED = 2, 2
+"""Patients of each class, and slices, for the budget and the scan of layers."""
+
+BUDGET = GateLimits(max_flip_fraction=0.05, max_patient_change=0.05, max_slice_change=0.5)
+"""What is claimed is of patients; slices of a network taught for minutes lie close to the border of two classes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Int8Sizes:
+    """How much is computed."""
+
+    calibration_slices: int = 128
+    runs: int = 20
+    epochs: int = 12
+    threads: int = 2
+    say: Callable[[str], None] = lambda _: None
+
+
+def prove_int8(
+    architecture: str, train: StudySet, golden_studies: StudySet, work: Path, sizes: Int8Sizes
+) -> dict[str, Any]:
+    """Teach, export, quantise, judge and time one network; return what was measured."""
+    sizes.say(f"{architecture}: teaching")
+    taught = teach(architecture, train, golden_studies, epochs=sizes.epochs)
+    features = taught.image.features
+    sizes.say(f"{architecture}: export")
+    check = export_image_model(taught.image, unit_slices(golden_studies, np.arange(2)), work / f"{architecture}.onnx")
+    patient_path = export_patient_model(taught.patient, features + 3, work / f"{architecture}.patient.onnx").path
+    how = taught.how
+    del taught
+    golden = golden_from(golden_studies, np.arange(len(golden_studies.records)))
+    manifest = _manifest(architecture, features)
+    judged, pool = _apart(train)
+    images = unit_slices(train, pool[np.linspace(0, len(pool) - 1, sizes.calibration_slices).round().astype(np.int64)])
+    with OnnxBackend(patient_path.read_bytes(), threads=sizes.threads) as patient:
+
+        def answers(content: bytes, data: GoldenSet) -> GoldenScores:
+            with OnnxBackend(content) as image, tqdm(total=len(data.images), desc="slices", unit="slice") as bar:
+                scores = score_slices(data, image, manifest, on_slice=lambda done, _: bar.update(done - bar.n))
+                return score_patients(data, scores, patient, manifest)
+
+        exact = check.path.read_bytes()
+        apart = answers(exact, judged)
+
+        def judge_one(model: onnx.ModelProto) -> GateReport:
+            report = judge(apart, lambda: answers(model.SerializeToString(), judged), BUDGET)
+            return replace(report, failures=tuple(f for f in report.failures if "proves nothing" not in f))
+
+        found = _quantise(check.path, images, judge_one, sizes)
+        result = found.model.SerializeToString()
+        (work / f"{architecture}.int8.onnx").write_bytes(result)
+        sizes.say(f"{architecture}: golden set of {golden.patients} patients, {len(golden.images)} slices")
+        reference, candidate = answers(exact, golden), answers(result, golden)
+    gate = compare(reference, candidate, GateLimits())
+    sizes.say(f"{architecture}: latency")
+    right = float((reference.patients.argmax(axis=1) == golden.labels).mean())
+    return {
+        "network": f"{architecture}, {how}; FP32 is right on {right:.0%} of the golden patients (SYNTHETIC)",
+        "latency": _latency(exact, result, images[:1], sizes),
+        "file_mb": {"fp32": round(len(exact) / 1e6, 1), "int8": round(len(result) / 1e6, 1)},
+        "golden": {"patients": golden.patients, "slices": len(golden.images)},
+        "patient_flips": round(gate.measured["patient_flip_fraction"] * golden.patients),
+        "gate_passed": gate.passed,
+        "gate_failures": list(gate.failures),
+        "gate": {name: round(value, 6) for name, value in gate.measured.items()},
+        "calibrator": found.calibrator,
+        "layers": {"int8": len(found.placement.layers), "left_out": len(found.excluded)},
+    }
+
+
+def _quantise(
+    path: Path, images: np.ndarray, judge_one: Callable[[onnx.ModelProto], GateReport], sizes: Int8Sizes
+) -> Chosen8:
+    model = read_graph(path)
+    plain_products(model)
+    graph = Graph(model)
+    placement = place(graph, graph.layers(), "cpu")
+    with tqdm(total=len(images), desc="ranges", unit="slice") as bar:
+        histograms = observe(model, placement.observed, images, on_slice=lambda: bar.update())
+    few = images[:: max(1, len(images) // SCANNED)][:SCANNED]
+    with tqdm(total=len(placement.layers), desc="layers", unit="layer") as bar:
+        return choose_int8(
+            model, histograms, few, judge_one, target="cpu", say=sizes.say, on_layer=lambda: bar.update()
+        )
+
+
+def _latency(exact: bytes, result: bytes, image: np.ndarray, sizes: Int8Sizes) -> dict[str, Any]:
+    measured: dict[str, Any] = {}
+    for threads in dict.fromkeys((sizes.threads, 1)):
+        with OnnxBackend(exact, threads=threads) as fp32, OnnxBackend(result, threads=threads) as int8:
+            speeds = race({"fp32": fp32, "int8": int8}, image, runs=sizes.runs)
+        measured[f"{threads} threads" if threads > 1 else "1 thread"] = {
+            "fp32_ms": round(speeds["fp32"].p50_ms, 2),
+            "int8_ms": round(speeds["int8"].p50_ms, 2),
+            "times_faster": round(speeds["fp32"].p50_ms / speeds["int8"].p50_ms, 2),
+            "times_faster_by_fastest_call": round(speeds["fp32"].least_ms / speeds["int8"].least_ms, 2),
+        }
+    return measured
+
+
+def _apart(train: StudySet) -> tuple[GoldenSet, np.ndarray]:
+    """Return patients to judge on, and the slices of all others."""
+    labels = train.study_labels()
+    studies = np.concatenate([np.flatnonzero(labels == label)[:JUDGED] for label in range(3)])
+    return golden_from(train, studies), np.flatnonzero(~np.isin(train.study_of_slice, studies))
+
+
+def _manifest(architecture: str, features: int) -> Manifest:
+    point = OperatingPoint(t_lo=0.3, t_hi=0.5)
+    return describe_bundle(
+        name="proof",
+        version="0",
+        created=utc_now(),
+        synthetic=True,
+        profile=PROFILE,
+        image=ImageModel(architecture=architecture, features=features),
+        patient=PatientModel(architecture="bidirectional GRU", max_slices=80, distance_threshold=1e9),
+        operating_points={"hemorrhage": point, "ischemic": point},
+        calibration=Calibration(temperature=1.0),
+        training={},
+        evaluation={},
+    )

@@ -1,0 +1,136 @@
+"""A big network taught on SYNTHETIC slices as well as the machine can in a few minutes, and a patient network behind.
+
+With a GPU all of it is trained; without, only the head on what the random network makes of slices. Either way FP32
+gives answers that INT8 can keep or lose. How well they fit the labels is measured, and is not what is claimed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from tqdm import tqdm
+
+from edge_app.core.types import FloatArray
+from export.golden import GoldenSet
+from training.families import Classifier
+from training.features import FeatureSet
+from training.patient_model import PatientModel
+from training.shards import StudySet
+from training.train_patient import PatientRecipe, train_patient
+
+__all__ = ["Taught", "golden_from", "teach", "unit_slices"]
+
+RIDGE = 1e-2
+"""Of the features' mean square: a head that fits noise would lose more to INT8 than a trained one."""
+
+BATCH = 32
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Taught:
+    """Both networks on the CPU, and how they were made."""
+
+    image: Classifier
+    patient: PatientModel
+    how: str
+
+
+def teach(architecture: str, train: StudySet, validation: StudySet, *, epochs: int, seed: int = 2023) -> Taught:
+    """Return networks taught on `train`; `epochs` only counts where there is a GPU."""
+    torch.manual_seed(seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = Classifier(architecture).to(device)
+    if device == "cuda":
+        _fit(model, train, epochs, seed)
+    _set_head(model, train)
+    known, held_out = (_features(model, data) for data in (train, validation))
+    torch.manual_seed(seed)
+    patient = PatientModel(model.features + 3)
+    train_patient(patient, known, held_out, PatientRecipe())
+    how = (
+        f"trained {epochs} epochs on a GPU, head by ridge regression" if device == "cuda" else "only the head, by ridge"
+    )
+    return Taught(model.cpu().eval(), patient.cpu().eval(), how)
+
+
+def unit_slices(data: StudySet, slices: NDArray[np.int64]) -> FloatArray:
+    """Return (n, 3, 224, 224) float32 in [0, 1]."""
+    return np.ascontiguousarray(data.inputs(slices).astype(np.float32) / 255.0)
+
+
+def golden_from(data: StudySet, studies: NDArray[np.int64]) -> GoldenSet:
+    """Return whole studies as a golden set."""
+    members = [np.flatnonzero(data.study_of_slice == number) for number in studies]
+    positions = [np.asarray(data.records[number].positions_mm, np.float64) for number in studies]
+    return GoldenSet(
+        unit_slices(data, np.concatenate(members)),
+        np.repeat(np.arange(len(studies)), [len(part) for part in members]),
+        np.concatenate(positions),
+        data.study_labels()[studies],
+    )
+
+
+def _fit(model: Classifier, data: StudySet, epochs: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    steps = epochs * (len(data) // BATCH)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=2e-4, total_steps=max(steps, 2), pct_start=0.1)
+    counts = np.bincount(data.labels, minlength=3)
+    weight = torch.tensor(counts.sum() / (3.0 * np.maximum(counts, 1)), dtype=torch.float32, device="cuda")
+    model.train()
+    with tqdm(total=steps, desc=f"training {model.architecture}", unit="step") as bar:
+        for _ in range(epochs):
+            order = rng.permutation(len(data))
+            for first in range(0, len(order) - BATCH + 1, BATCH):
+                part = np.sort(order[first : first + BATCH])
+                images = torch.from_numpy(data.inputs(part)).to("cuda").float() / 255.0
+                if rng.random() < 0.5:
+                    images = images.flip(3)
+                labels = torch.from_numpy(data.labels[part]).to("cuda")
+                with torch.autocast("cuda", torch.bfloat16):
+                    logits = model.scores(images)[1]
+                loss = nn.functional.cross_entropy(logits.float(), labels, weight)
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimiser.step()
+                schedule.step()
+                bar.update()
+    model.eval()
+
+
+def _set_head(model: Classifier, data: StudySet) -> None:
+    """Fit the head to the features in closed form, classes weighing alike."""
+    model.eval()
+    rows = np.concatenate(_rows(model, data, title="features for the head")).astype(np.float64)[:, : model.features]
+    mean, labels = rows.mean(axis=0), data.labels
+    x = rows - mean
+    weight = (len(labels) / (3.0 * np.maximum(np.bincount(labels, minlength=3), 1)))[labels][:, None]
+    gram = x.T @ (weight * x)
+    target = np.eye(3)[labels] - 1 / 3
+    found = np.linalg.solve(gram + RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram)), x.T @ (weight * target))
+    scale = 6.0
+    head = [module for module in model.net.modules() if isinstance(module, nn.Linear) and module.out_features == 3][-1]
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(scale * found.T))
+        head.bias.copy_(torch.from_numpy(-scale * found.T @ mean))
+
+
+def _features(model: Classifier, data: StudySet) -> FeatureSet:
+    return FeatureSet(tuple(data.records), tuple(_rows(model, data, title="features")))
+
+
+@torch.no_grad()
+def _rows(model: Classifier, data: StudySet, *, title: str) -> list[FloatArray]:
+    device = next(model.parameters()).device
+    rows = []
+    for first in tqdm(range(0, len(data), BATCH), desc=title, unit="batch"):
+        part = np.arange(first, min(first + BATCH, len(data)))
+        features, logits = model.scores(torch.from_numpy(unit_slices(data, part)).to(device))
+        rows.append(torch.cat([features, logits], dim=1).float().cpu().numpy())
+    ends = np.cumsum([len(record.slice_labels) for record in data.records])
+    return np.split(np.concatenate(rows), ends[:-1])
