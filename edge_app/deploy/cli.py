@@ -45,6 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     bill = command("sbom", _sbom, "print what is installed here as a CycloneDX bill of materials; fails on a licence")
     bill.add_argument("--licences", action="store_true", help="print the table of licences instead")
 
+    command("audit", _audit, "look for known holes in the exact packages (pip-audit); skips where nobody can be asked")
+
     constraints = command("constraints", _constraints, "check the exact packages against the registry, or renew them")
     constraints.add_argument("--target", action="append", metavar="NAME", help="only this one (default: all)")
     constraints.add_argument("--update", action="store_true", help="resolve pyproject.toml anew (needs uv)")
@@ -110,3 +112,20 @@ def _sbom(arguments: argparse.Namespace) -> int:
     for problem in problems:
         print(problem, file=sys.stderr)
     return _NOT_AS_EXPECTED if problems else 0
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    from edge_app.deploy.audit import audit
+    from edge_app.deploy.constraints import file_of
+    from edge_app.deploy.targets import TARGETS
+
+    holes = False
+    for target in TARGETS.values():
+        found = audit(file_of(_source(arguments) / "deploy" / "constraints", target))
+        print(f"{target.name}: " + (f"skipped: {found.skipped}" if found.skipped else f"{found.looked_up} packages"))
+        for hole in found.holes:
+            print(f"  {hole}")
+        holes = holes or bool(found.holes)
+        if found.skipped:
+            break
+    return _NOT_AS_EXPECTED if holes else 0

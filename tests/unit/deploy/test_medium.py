@@ -9,6 +9,7 @@ import pytest
 
 from edge_app.core.errors import ConfigError
 from edge_app.deploy import wheelhouse
+from edge_app.deploy.audit import audit, read_answer
 from edge_app.deploy.components import Component, installed_components, wheelhouse_components
 from edge_app.deploy.constraints import Pin, read_pins
 from edge_app.deploy.licences import licence_of, refused
@@ -117,3 +118,20 @@ def test_everything_installed_for_the_vehicle_may_be_on_board() -> None:
         pytest.skip(f"msu-triage is not installed here: {error}")
     assert {"numpy", "pydicom", "shiboken6"} <= {one.name for one in components}
     assert refused((one.name, one.licence) for one in components) == []
+
+
+def test_an_audit_names_holes_and_never_takes_silence_for_their_absence() -> None:
+    none = {"name": "a", "version": "1", "vulns": []}
+    hole = {"name": "b", "version": "2", "vulns": [{"id": "CVE-1", "fix_versions": ["2.1"]}]}
+    skipped = {"name": "c", "skip_reason": "not found"}
+    found = read_answer(json.dumps({"dependencies": [none, hole, skipped]}))
+    assert (found.looked_up, found.holes, found.skipped) == (2, ("b 2: CVE-1, mended in 2.1",), "")
+    assert read_answer(json.dumps({"dependencies": [skipped]})).skipped
+    assert read_answer("").skipped
+
+
+def test_an_audit_is_skipped_where_its_program_is_not(tmp_path: Path) -> None:
+    def missing(_: Path) -> str:
+        raise FileNotFoundError("pip-audit")
+
+    assert "not installed" in audit(tmp_path / "list.txt", missing).skipped
