@@ -19,6 +19,7 @@ from edge_app.inference.predict import ImagePredictor, softmax
 from edge_app.inference.select import open_network
 from edge_app.preprocessing import prepare
 from edge_app.store.ledger import Ledger
+from edge_app.store.self_tests import self_test_uids
 from edge_app.worker.models import Models
 from edge_app.worker.outcome import named
 from edge_app.worker.reading import read_instance
@@ -57,6 +58,8 @@ class Canary:
         """Remember a result whose slices are to be run again."""
         if self._models is None or result.status is not StudyStatus.RESULT:
             return
+        if result.study_uid in self_test_uids(self._ledger):
+            return  # its answer is compared anyhow, and its images go at once
         known = {row.sop_uid: row.probabilities for row in result.slices if row.probabilities}
         chosen = [(uid, known[uid]) for uid in result.key_slices if uid in known][:SLICES]
         if chosen:
@@ -71,24 +74,27 @@ class Canary:
         try:
             self._compare(check, sop_uid, probabilities, self._models)
         except (BackendError, InputError) as error:
-            check.problem = error.message
+            if self._path_of(check.study_uid, sop_uid):  # else the study was removed while it was read
+                check.problem = error.message
         if not check.slices:
             self._waiting.popleft()
             self._conclude(check)
         return True
 
     def _compare(self, check: _Check, sop_uid: str, probabilities: dict[str, float], models: Models) -> None:
-        path = next(
-            (row.path for row in self._ledger.instances(study_uid=check.study_uid) if row.sop_uid == sop_uid), ""
-        )
+        path = self._path_of(check.study_uid, sop_uid)
         if not path:
-            return  # removed meanwhile, as self-tests are
+            return  # removed meanwhile, to make room
         image = read_instance(self._ledger.paths.root / path).image
         if image is None:
             raise BackendError("a slice of the result cannot be decoded any more", remedy="Check the disk.")
         again = self._ask(prepare(image, models.profile).input, sop_uid, models)
         check.difference = max(check.difference, *(abs(again[label] - value) for label, value in probabilities.items()))
         check.compared += 1
+
+    def _path_of(self, study_uid: str, sop_uid: str) -> str:
+        rows = self._ledger.instances(study_uid=study_uid)
+        return next((row.path for row in rows if row.sop_uid == sop_uid), "")
 
     def _ask(self, prepared: FloatArray, sop_uid: str, models: Models) -> dict[str, float]:
         # Opened for each slice and let go: a large network held twice would be the memory of the next case.

@@ -11,6 +11,7 @@ from pydicom import FileDataset
 
 from edge_app.core.config import AnalysisSettings
 from edge_app.core.types import StudyResult
+from edge_app.store.self_tests import announce
 from edge_app.worker.canary import LIMIT, SLICES, Canary
 from edge_app.worker.models import Models
 from edge_app.worker.offline import analyse_paths
@@ -74,6 +75,13 @@ def test_an_image_that_cannot_be_read_any_more_is_said(sender: Sender, result: S
     canary.note(result)
     rest(canary)
     assert canary.last is not None and canary.last["ok"] is False and canary.last["problem"]
+
+
+def test_a_self_test_is_left_alone(sender: Sender, result: StudyResult, models: Models) -> None:
+    announce(sender.ledger, result.study_uid)
+    canary = Canary(sender.ledger, models)
+    canary.note(result)
+    assert not canary.step()
 
 
 def test_a_study_that_was_removed_meanwhile_is_passed_over(tmp_path: Path, result: StudyResult, models: Models) -> None:
