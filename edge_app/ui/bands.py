@@ -15,7 +15,7 @@ __all__ = ["BandRow", "Footer", "Ground", "InfoLines"]
 
 
 _A_ROW = 2
-"""Bands beside each other."""
+"""Bands beside each other above the result; above a sheet, which is wider, all of them."""
 
 
 class Ground(QWidget):
@@ -69,19 +69,24 @@ class _BandLabel(Ground):
 
 
 class BandRow(QWidget):
-    """Top of zone 3: what must be known of the model. Two share a row; three or four take two rows."""
+    """Top of zone 3: what must be known of the model. Two share a row; three or four take two rows there."""
 
     def __init__(self, parent: QWidget, panel: Panel) -> None:
         super().__init__(parent)
         self._panel = panel
         self.labels = [_BandLabel(self, panel) for _ in BandKind]
         self._bands: tuple[Band, ...] = ()
+        self._a_row = _A_ROW
         self._ink = "#000000"
+
+    def set_wide(self, wide: bool) -> None:
+        """Put all bands into one row, or two of them."""
+        self._a_row = len(BandKind) if wide else _A_ROW
 
     @property
     def rows(self) -> int:
         """Return how many rows the bands take."""
-        return max(-(-len(self._bands) // _A_ROW), 1)
+        return max(-(-len(self._bands) // self._a_row), 1)
 
     def show_bands(self, bands: tuple[Band, ...], theme: Theme) -> None:
         """Show the bands that hold now."""
@@ -98,8 +103,8 @@ class BandRow(QWidget):
         gap = self._panel.px(1.0)
         height = (self.height() - gap * (self.rows - 1)) // self.rows
         for row in range(self.rows):
-            start = row * _A_ROW
-            bands, labels = self._bands[start : start + _A_ROW], self.labels[start : start + _A_ROW]
+            start = row * self._a_row
+            bands, labels = self._bands[start : start + self._a_row], self.labels[start : start + self._a_row]
             for texts in ([band.text for band in bands], [band.short for band in bands]):
                 total = sum(len(words) + 10 for words in texts)
                 left = 0

@@ -72,6 +72,7 @@ class MainWindow(QWidget):
         self.panel = panel
         self._theme: Theme = THEMES["night"]
         self._full = False
+        self._covered = False
         self.setWindowTitle("msu-triage")
         self.patient = PatientBand(self, panel)
         self.clocks = ClockBand(self, panel)
@@ -213,10 +214,14 @@ class MainWindow(QWidget):
     def _stack(self) -> None:
         """Hide what a sheet covers, so that no key reaches it; bands that cannot be hidden stay on top."""
         covered = self.cases.isVisible() or self.sheet.isVisible()
+        if covered != self._covered:
+            self._covered = covered
+            self.bands.set_wide(covered)
+            self._place()
         for widget in (self.result, self.view, self.strip):
             widget.setVisible(not covered)
         self.keys.setVisible(not covered and not self._full)
-        self.info.setVisible(not self._full)
+        self.info.setVisible(covered or not self._full)
         for button in (*self.presets,):
             button.setVisible(not covered)
         self.leave_full.setVisible(self._full and not covered)
@@ -247,7 +252,10 @@ class MainWindow(QWidget):
         full = FullZones.of(self.width(), self.height(), self.panel)
         bands, result = (full.bands, full.result) if self._full else (zones.bands, zones.result)
         more = (self.bands.rows - 1) * (self.panel.px(BANDS_MM) + self.panel.px(1.0))
+        if self._covered:  # the whole width, so that they leave the sheet its title
+            bands = Rect(zones.cases.x, zones.cases.y, zones.cases.width, zones.bands.height)
         _put(self.bands, Rect(bands.x, bands.y, bands.width, bands.height + more))
+        self.bands.arrange()
         _put(self.result, Rect(result.x, result.y + more, result.width, result.height - more))
         for widget, zone in (
             (self.patient, zones.patient),

@@ -506,6 +506,8 @@ SHEETS: dict[str, Setup] = {
     "sending_stopped": Setup(_HAEMORRHAGE, {"deliver": None}),
     "muted": Setup(_HAEMORRHAGE, {"link": "down"}, taps=("mute",)),
     "all_bands": Setup(_all_bands),
+    "all_bands_sheet": Setup(_all_bands, taps=(*_DOCTOR, "open:notify")),
+    "all_bands_cases": Setup(_all_bands, taps=("full", "cases")),
     "nameless": Setup(_nameless),
     "curtain": Setup(_HAEMORRHAGE, taps=("curtain",)),
     "heat_map": Setup(_HAEMORRHAGE, taps=("heat_map",)),
