@@ -1,4 +1,4 @@
-"""Freeze the limits of image quality from good synthetic heads, and say how well they find what is spoiled.
+"""Freeze the limits of image quality from good synthetic heads; `gate_figures` says how well they find what is spoiled.
 
     python -m tests.benchmarks.freeze_quality [--studies 240] [--planning FOLDER] [--out edge_app/series/quality.json]
 
@@ -19,7 +19,7 @@ from edge_app.core.types import SliceHeader, SliceMeasures
 from edge_app.series import decode_slice, load_instance, make_candidates, measure_slice
 from edge_app.series.quality import ARTEFACTS, artefact_scores
 from edge_app.simulator import LABELS, PERSONALITIES
-from tests.degraded import LEVELS, clean_head, degrade, measured
+from tests.degraded import clean_head, measured
 
 FIRST_SEED = 41_000_000
 MARGIN = 1.25
@@ -32,12 +32,6 @@ def scores_of(headers: list[SliceHeader], measures: dict[str, SliceMeasures]) ->
     (candidate,) = make_candidates(headers, measures)
     assert candidate.stack is not None
     return artefact_scores(candidate.stack, candidate.measures)
-
-
-def auroc(good: list[float], bad: list[float]) -> float:
-    """Return the chance that a spoiled head scores higher than a good one; ties count half."""
-    one, other = np.array(good)[:, None], np.array(bad)[None, :]
-    return float((other > one).mean() + 0.5 * (other == one).mean())
 
 
 def read_folder(folder: Path) -> tuple[list[SliceHeader], dict[str, SliceMeasures]]:
@@ -62,19 +56,11 @@ def main() -> None:
     arguments = parser.parse_args()
     names = sorted(PERSONALITIES)
     good: dict[str, list[float]] = {kind: [] for kind in ARTEFACTS}
-    spoiled: dict[tuple[str, float], list[float]] = {(k, level): [] for k in ARTEFACTS for level in LEVELS[k]}
-    compared: dict[str, list[float]] = {kind: [] for kind in ARTEFACTS}
     for number in range(arguments.studies):
         _, datasets = clean_head(FIRST_SEED + number, LABELS[number % 3], names[number % len(names)])
         scores = scores_of(*measured(datasets))
         for kind in ARTEFACTS:
             good[kind].append(scores[kind])
-        if number % 5 == 0:
-            for kind in ARTEFACTS:
-                compared[kind].append(scores[kind])
-                for level in LEVELS[kind]:
-                    worse = scores_of(*measured(degrade(datasets, kind, level, number)))
-                    spoiled[kind, level].append(worse[kind])
     limits = {k: max(MARGIN * float(np.percentile(good[k], 99)), FLOORS[k]) for k in ARTEFACTS}
     real = {}
     if arguments.planning:
@@ -93,21 +79,9 @@ def main() -> None:
             kind: [round(float(np.percentile(good[kind], p)), 3) for p in (50, 99, 100)] for kind in ARTEFACTS
         },
         "real_head": {kind: round(value, 3) for kind, value in real.items()},
-        "spoiled": {
-            kind: [
-                {
-                    "level": level,
-                    "n": len(spoiled[kind, level]),
-                    "auroc": round(auroc(compared[kind], spoiled[kind, level]), 4),
-                    "above_limit": round(float(np.mean(np.array(spoiled[kind, level]) > limits[kind])), 4),
-                }
-                for level in LEVELS[kind]
-            ]
-            for kind in ARTEFACTS
-        },
     }
     arguments.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(report["limits"]), json.dumps(report["spoiled"], indent=1))  # noqa: T201 - a script's report
+    print(json.dumps(report["limits"]))  # noqa: T201 - a script's report
 
 
 if __name__ == "__main__":
