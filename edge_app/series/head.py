@@ -67,8 +67,9 @@ def slice_heights_mm(stack: Stack) -> list[float]:
     """Return the height each slice stands for: half the distance to either neighbour, a full spacing at the ends."""
     if len(stack.headers) == 1:
         return [stack.coverage_mm]
-    # A jump must not count as seen: no slice stands for more than 1.5 spacings.
-    gaps = [min(gap, 1.5 * stack.spacing_mm) for gap in stack.gaps_mm]
+    # A jump must not count as seen; an unequal step is none, as where thick slices follow thin ones.
+    jumps = {jump.after for jump in stack.missing}
+    gaps = [min(gap, 1.5 * stack.spacing_mm) if i in jumps else gap for i, gap in enumerate(stack.gaps_mm)]
     return [(below + above) / 2 for below, above in zip([gaps[0], *gaps], [*gaps, gaps[-1]], strict=True)]
 
 

@@ -142,6 +142,18 @@ def test_two_people_and_conflicting_images() -> None:
     assert _codes(headers, study=report) == []
 
 
+@pytest.mark.requirement("R13")
+@pytest.mark.parametrize(("thin_mm", "count", "thick_mm"), [(1.25, 40, 5.0), (2.5, 20, 5.0), (3.0, 16, 6.0)])
+def test_thin_slices_through_the_posterior_fossa_and_thick_ones_above_are_a_whole_head(
+    thin_mm: float, count: int, thick_mm: float
+) -> None:
+    fossa = headers_at([i * thin_mm for i in range(count)], slice_thickness_mm=thin_mm)
+    start = (count - 0.5) * thin_mm + thick_mm / 2
+    above = headers_at([start + i * thick_mm for i in range(18)], slice_thickness_mm=thick_mm)
+    assert _codes(fossa + above) == []
+    assert _codes(fossa + above[:6] + above[7:])[0] == "Q-02"
+
+
 @pytest.mark.requirement("R19")
 def test_a_head_of_unknown_age_must_be_an_adults_size() -> None:
     unknown = {"patient_birth_date": "", "patient_age": ""}
