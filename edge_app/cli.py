@@ -107,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     analyse = command("analyse", _analyse, "analyse files or folders offline, with the worker's own code")
     analyse.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     analyse.add_argument("--bundle", type=Path, help="model bundle")
+    analyse.add_argument("--config", type=Path, metavar="FILE", help="settings, e.g. which keys are trusted")
     analyse.add_argument("--json", action="store_true", help="print one JSON object")
 
     cases = command("cases", _cases, "list a store's studies; choose a series; correct a patient's identity; export")
@@ -310,13 +311,15 @@ def _send(arguments: argparse.Namespace) -> int:
 
 def _analyse(arguments: argparse.Namespace) -> int:
     from edge_app.console import print_studies
-    from edge_app.core.config import AnalysisSettings
     from edge_app.core.logs import setup_logging
+    from edge_app.inference.installed import with_installed_bundle
     from edge_app.worker.models import load_models
     from edge_app.worker.offline import analyse_paths
 
     setup_logging()
-    settings = AnalysisSettings(bundle=str(arguments.bundle or ""))
+    arguments.data = Path()
+    known = _settings(arguments)
+    settings = with_installed_bundle(known) if arguments.config else known.analysis
     with load_models(settings) as models:
         results = analyse_paths(arguments.paths, models, settings)
     print_studies([result.to_json() for result in results], as_json=arguments.json)

@@ -16,7 +16,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELo
 from edge_app.core.config import Settings
 from edge_app.core.errors import MsuError
 from edge_app.core.findings import Finding
-from edge_app.inference.installed import with_installed_bundle
+from edge_app.inference.installed import BundleStore, with_installed_bundle
 from edge_app.watch.clocks import check_clock, chrony_offset_s
 from edge_app.watch.keys import check_keys
 from edge_app.watch.machine import check_heat, check_memory, check_wear, run_smartctl
@@ -67,7 +67,9 @@ def _bundle(settings: Settings) -> Finding:
             identity = models.identity
             mark = " SYNTHETIC" * identity.synthetic + " DEVELOPMENT KEY" * identity.development_key
             found = f"{identity.name} {identity.version}{mark}, {identity.sha256[:8]}, {models.backend_name}"
-            return "; ".join((found, *models.remarks))
+            refusal = BundleStore.of(settings).refusal
+            refused = (f"{refusal['name']} was refused: {refusal['why']}",) if refusal else ()
+            return "; ".join((found, *models.remarks, *refused))
 
     return _guard("Model bundle", look)
 
