@@ -77,6 +77,11 @@ class Walk:
         QTest.mouseClick(self.window.action_button(action), Qt.MouseButton.LeftButton)
         QTest.qWait(DEBOUNCE_MS + 50)
 
+    def first_arrival_s(self) -> float:
+        """Return when (monotonic) the first image was acknowledged."""
+        with Ledger(self.paths, "walk") as ledger:
+            return ledger.instances()[0].received_s
+
     def start(self, process: str, *options: str) -> subprocess.Popen[str]:
         """Start one of the product's processes."""
         command = [*MSU, process, "--data", str(self.paths.root), *options]
@@ -106,7 +111,9 @@ class Walk:
 
         sending = self.push("hemorrhage", scratch / "one", peer)
         self.state(ScreenState.RECEIVING)
+        arrived_s = self.first_arrival_s()
         self.until(lambda: self.window.view.has_image, "the first image")
+        sys.stdout.write(f"first image shown {time.monotonic() - arrived_s:.1f} s after its C-STORE was answered\n")
         self.picture("receiving")
         self.state(ScreenState.HAEMORRHAGE)
         sending.join()
