@@ -18,7 +18,7 @@ __all__ = ["LEAD_SHARE", "ResultPanel"]
 LEAD_SHARE = 0.45
 """The lead's least height as a share of the headline's (R03)."""
 
-HEAD_LEAST = 0.5
+HEAD_LEAST = 0.46
 """In the languages there are, headlines have their full height (R67); in another one they would shrink, not be cut."""
 
 _FRAME_MM = {

@@ -244,8 +244,7 @@ def _new_case(c: _Case) -> _Sheet:
     name = display_name(c.study, c.desk.language, hidden=c.desk.curtain)
     lines = (_large(name), _body(verdict_words(c.state, c.desk.language)), _body(c.text("new_case.text")))
     end = c.button("new_case", "button.end_case", destructive=True)
-    rows: _Rows = ((end, None, None), (None, None, None), (None, None, c.button("back", "button.back", primary=True)))
-    return lines, rows, ""
+    return lines, ((end, None, None, None, None, c.button("back", "button.back", primary=True)),), ""
 
 
 def _second_reading(c: _Case) -> _Sheet:
