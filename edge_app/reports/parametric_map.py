@@ -40,6 +40,9 @@ _LABELS = {
 }
 """Whose map goes out; a result that found nothing has none (SCREEN.md R37)."""
 
+_STEPS = 65535
+"""Stored values run from 0 to this."""
+
 _SQUARE = 1e-3
 """How far the axes of a map may be from perpendicular (cosine): beyond, the frame cannot be written in DICOM."""
 
@@ -73,10 +76,13 @@ def _map(
 ) -> Dataset:
     finite = np.nan_to_num(values).astype(np.float32)
     low, high = float(finite.min()), float(finite.max())
+    # 16-bit numbers and the line back to the values: more viewers show these than floats.
+    step = (high - low) / _STEPS if high > low else 1.0
+    stored = np.round((finite - low) / step).astype(np.uint16)
     arguments: dict[str, Any] = equipment(report, Kind.MAP, number)
     ds = ParametricMap(
         source_images=[reference(source)],
-        pixel_array=finite[np.newaxis],
+        pixel_array=stored[np.newaxis],
         manufacturer_model_name="msu-triage",
         software_versions=software(),
         device_serial_number=DEVICE_SERIAL_NUMBER,
@@ -86,13 +92,13 @@ def _map(
                 lut_label=label[:16],
                 lut_explanation=f"where the model looked for {label}",
                 unit=codes.UCUM.NoUnits,
-                value_range=(low, max(high, low + 1e-6)),
-                slope=1.0,
-                intercept=0.0,
+                value_range=(0, _STEPS),
+                slope=step,
+                intercept=low,
                 quantity_definition=codes.DCM.ClassActivation,
             )
         ],
-        voi_lut_transformations=[VOILUTTransformation((low + high) / 2, max(high - low, 1e-6))],
+        voi_lut_transformations=[VOILUTTransformation(_STEPS / 2, float(_STEPS))],
         transfer_syntax_uid=ExplicitVRLittleEndian,
         content_label=f"AI_LOOKED_{number}",
         content_description="Shows where the model looked, not the lesion border",
