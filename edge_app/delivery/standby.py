@@ -81,6 +81,8 @@ class Standby:
         self._other_s = 0.0
         self._yields = False
         """What is under way is cut by `step_aside`."""
+        self._asides = self._asides_before = 0
+        """How often it was told to step aside, and how often when what is under way began."""
         self._link: Link | None = None
         self._until_s = float("inf")
         self._thread = threading.Thread(target=self._run, name=f"standby {address.host}", daemon=True)
@@ -119,7 +121,7 @@ class Standby:
 
     def step_aside(self) -> None:
         """Close the association."""
-        self._aside = True
+        self._aside, self._asides = True, self._asides + 1
         with self._lock:
             self._link = None
             self._until_s = monotonic_s() + CLOSE_S
@@ -153,7 +155,7 @@ class Standby:
             self._lock.release()
 
     def _go_on(self) -> bool:
-        if self._aside and self._yields:
+        if self._yields and self._asides != self._asides_before:
             return False
         return not self._stop.is_set() and monotonic_s() < self._until_s
 
@@ -170,7 +172,7 @@ class Standby:
                         continue
                     other = self._other
                     self._closed.clear()
-                    self._yields, self._until_s = True, float("inf")
+                    self._yields, self._asides_before, self._until_s = True, self._asides, float("inf")
                 try:
                     with Link(self._address, self._settings, [_LIKE], self._go_on, tls=self._tls) as link:
                         self._hold(link, beside=tried_beside and other == self._other)
@@ -219,7 +221,8 @@ class Standby:
         with self._lock:
             if self._link is not link:
                 return
-            self._yields, self._until_s = True, monotonic_s() + PATIENCE_S
+            self._yields, self._asides_before = True, self._asides
+            self._until_s = monotonic_s() + PATIENCE_S
             try:
                 link.echo()
             finally:

@@ -23,17 +23,23 @@ HAVING EXISTS (SELECT 1 FROM outbox o WHERE o.study_uid = i.study_uid)
    AND MAX(i.id) <= (SELECT MAX(r.last_instance_id) FROM results r WHERE r.study_uid = i.study_uid)
    AND NOT EXISTS (SELECT 1 FROM conflicts c WHERE c.study_uid = i.study_uid)
    AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.study_uid = i.study_uid AND d.proved_utc > ?)
+   AND NOT EXISTS (SELECT 1 FROM commitments c WHERE c.study_uid = i.study_uid AND c.answered_utc IS NULL
+                   AND c.requested_utc > ?)
 ORDER BY MAX(i.id)
 """
-"""Everything in the outbox was sent, no image came after the last result, no other bytes are in question, and the
-last proof of delivery is older than the given time."""
+"""Everything in the outbox was sent, no image came after the last result, no other bytes are in question, the last
+proof of delivery is older than the given time, and no destination was lately asked for a stronger one."""
+
+COMMITMENT_WAIT = timedelta(minutes=15)
+"""A destination that was asked to commit may still say that it does not hold something; then it is sent again."""
 
 
 def delivered_studies(ledger: Ledger, *, keep_days: float = 0.0) -> list[str]:
     """Return the studies whose delivery was proved at least `keep_days` ago, oldest first."""
-    before = utc_iso(utc_now() - timedelta(days=keep_days))
+    now = utc_now()
+    values = (utc_iso(now - timedelta(days=keep_days)), utc_iso(now - COMMITMENT_WAIT))
     with ledger.transaction() as db:
-        return [row[0] for row in db.execute(_DELIVERED, (before,))]
+        return [row[0] for row in db.execute(_DELIVERED, values)]
 
 
 def remove_study(ledger: Ledger, study_uid: str, *, keep_days: float = 0.0) -> bool:

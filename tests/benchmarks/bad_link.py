@@ -101,10 +101,10 @@ def measure_messages(case: Case, runs: int) -> tuple[list[float], list[float]]:
 
 
 def _rest(ledger: Ledger) -> None:
-    """Wait until nothing is left to send, and as long again as an association takes on the worst link."""
+    """Wait until nothing is left to send or to prove, and an association can stand on the worst link."""
     while outbox.queued(ledger):
         threading.Event().wait(0.1)
-    threading.Event().wait(5.0)
+    threading.Event().wait(12.0)
 
 
 def _times(seconds: list[float]) -> str:

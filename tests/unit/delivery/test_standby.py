@@ -35,7 +35,11 @@ class Peer:
         self.opened = 0
         self.received: list[str] = []
         self.closed, self.let_go = threading.Event(), threading.Event()
-        self.silent = False
+        self.silent = self.slow = False
+
+    def on_asked(self, _: evt.Event) -> None:
+        if self.slow:
+            self.let_go.wait(1)  # longer than a call waits before it looks up
 
     def on_opened(self, _: evt.Event) -> None:
         self.opened += 1
@@ -56,6 +60,7 @@ def listening(peer: Peer) -> Iterator[Address]:
     ae.add_supported_context(Verification)
     ae.add_supported_context(BasicTextSRStorage, ExplicitVRLittleEndian)
     handlers = [
+        (evt.EVT_REQUESTED, peer.on_asked),
         (evt.EVT_ACCEPTED, peer.on_opened),
         (evt.EVT_CONN_CLOSE, peer.on_closed),
         (evt.EVT_C_STORE, peer.handle_store),
@@ -122,6 +127,7 @@ def test_beside_an_open_association_a_second_one_is_tried_and_then_kept(
     ledger, message = stored
     monkeypatch.setattr(standby, "TRY_AFTER_S", 0.0)
     peer = Peer()
+    peer.slow = True
     with listening(peer) as address, held(ledger, address) as waiting:
         waiting.make_room()
         with waiting.other():

@@ -86,3 +86,17 @@ def test_a_study_stays_some_days_after_its_delivery_was_proved(three_delivered: 
     assert retention.make_room(
         three_delivered, low_bytes=10, high_bytes=20, free_bytes=lambda: 0, keep_days=5
     ) == ["1.2"]  # fmt: skip
+
+
+def test_a_study_that_a_destination_was_asked_to_commit_to_waits_for_the_answer(three_delivered: Ledger) -> None:
+    proofs.request_commitment(three_delivered, "2.25.1", "CSC@centre:104", "1.1")
+    assert retention.delivered_studies(three_delivered) == ["1.2", "1.3"]
+    proofs.answer_commitment(three_delivered, "2.25.1", [], [])
+    assert retention.delivered_studies(three_delivered) == ["1.1", "1.2", "1.3"]
+
+
+def test_an_answer_that_never_comes_is_not_waited_for_for_ever(three_delivered: Ledger) -> None:
+    proofs.request_commitment(three_delivered, "2.25.1", "CSC@centre:104", "1.1")
+    with three_delivered.transaction() as db:
+        db.execute("UPDATE commitments SET requested_utc = ?", (utc_iso(utc_now() - timedelta(hours=1)),))
+    assert retention.delivered_studies(three_delivered) == ["1.1", "1.2", "1.3"]
