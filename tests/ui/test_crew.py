@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -90,6 +91,19 @@ def test_a_new_patient_clears_the_old_result_in_the_same_frame(tmp_path: Path, q
         first = next(frame for frame in frames if frame[0] == new.study_uid)
         assert first[1:4] == (False, 0, False)
         assert "HAEMORRHAGE" not in first[4] and "MUSTERMANN" not in first[4]
+
+
+@pytest.mark.requirement("R82")
+def test_every_sheet_that_was_shown_is_audited(tmp_path: Path, qapp: object) -> None:
+    with open_scene("haemorrhage", tmp_path) as screen:
+        for action in ("open:menu", "open:about", "full"):
+            tap(screen, action) if action in ("open:menu", "open:about") else screen.window.action.emit(action)
+    with Ledger(StorePaths(tmp_path), "test") as ledger:
+        shown = [json.loads(row[0]) for row in ledger.read("SELECT body FROM audit WHERE event = 'screen_shown'")]
+    assert [(body["sheet"], body["full"]) for body in shown] == [
+        ("", False), ("menu", False), ("about", False), ("", True),
+    ]  # fmt: skip
+    assert {(body["state"], body["revision"]) for body in shown} == {("haemorrhage", 1)}
 
 
 @pytest.mark.requirement("R77")

@@ -76,4 +76,6 @@ def test_the_watch_looks_around_and_ends_when_told(tmp_path: Path) -> None:
     watch.start()
     wait_until(lambda: watch.latest.lux == 250.0, "the first look")
     watch.stop()
-    assert is_synchronised() in (True, False)
+    assert is_synchronised(tmp_path) in (True, False)
+    write(tmp_path / "systemd/timesync", synchronized="")
+    assert is_synchronised(tmp_path)
