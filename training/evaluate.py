@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -157,7 +158,7 @@ def _groups(judged: _Judged, names: Sequence[Sequence[str]]) -> dict[str, dict[s
     right = judged.probabilities.argmax(axis=1) == judged.labels
     decided, unsure = judged.decided(), judged.unsure()
     groups: dict[str, dict[str, Any]] = {}
-    for name in sorted({name for each in names for name in each}):
+    for name in sorted({name for each in names for name in each}, key=_by_number):
         of = np.asarray([name in each for each in names], bool)
         decision = judged.bootstrap.rate(decided, of)
         groups[name] = {
@@ -168,6 +169,11 @@ def _groups(judged: _Judged, names: Sequence[Sequence[str]]) -> dict[str, dict[s
             "right_or_indeterminate": judged.bootstrap.rate(decided | unsure, of),
         }
     return groups
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """Return what sorts "below 5 ml" before "below 15 ml"."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _kinds(record: StudyRecord) -> tuple[str, ...]:

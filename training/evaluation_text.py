@@ -53,13 +53,14 @@ def headline(evaluation: Mapping[str, Any]) -> list[str]:
 def _one_source(studies: Mapping[str, Mapping[str, Mapping[str, int]]]) -> list[str]:
     """Return what must be said of classes that only one of several sources has (SCREEN.md R88)."""
     sources = sorted({source for side in studies.values() for source in side})
-    lines = []
+    alone = []
     for name in CLASSES:
         having = [s for s in sources if any(side.get(s, {}).get(name) for side in studies.values())]
         if len(sources) > 1 and len(having) == 1:
-            lines.append(f"{name} comes from {having[0]} alone, so its figures are UNVALIDATED until studies of other "
-                         "origin have passed")  # fmt: skip
-    return lines
+            alone.append(f"{name} comes from {having[0]} alone")
+    if not alone:
+        return []
+    return [f"{', '.join(alone)}: such figures are UNVALIDATED until studies of other origin have passed"]
 
 
 def bundle_description(evaluation: Mapping[str, Any], name: str, version: str) -> dict[str, Any]:

@@ -139,7 +139,7 @@ def _thresholds(evaluation: Mapping[str, Any], labels: NDArray[np.int64], probab
 
 def _calibration(judged: Mapping[str, Any]) -> str:
     rows = [
-        (f"{name}, {when}", rate(judged[when][name]["ece"]), number(judged[when][name]["slope"]))
+        (f"{name.replace('_', ' ')}, {when}", rate(judged[when][name]["ece"]), number(judged[when][name]["slope"]))
         for name in ("likeliest_class", "hemorrhage", "ischemic")
         for when in ("before", "after")
     ]
@@ -194,7 +194,11 @@ def _probe(evaluation: Mapping[str, Any]) -> str:
         f"validation; chance is {blank['chance']:.2f}.</p>"
         "<p class=note>Within one source, slices with lesion against slices without, of the same patients and at the "
         "same heights (validation; slices, so not to be quoted as patient figures):</p>"
-        + table(("source, finding", "slices with / without", "patients", "AUC", "lesion-free slices called"), slices)
+        + (
+            table(("source, finding", "slices with / without", "patients", "AUC", "lesion-free slices called"), slices)
+            if slices
+            else "<p>Too few slices with lesion.</p>"
+        )
     )
 
 

@@ -98,6 +98,15 @@ def test_every_source_has_its_own_rates_and_confusion() -> None:
     assert result["by_source"]["aisd"]["per_class"]["hemorrhage"]["sensitivity"]["value"] is None
 
 
+def test_groups_stand_in_the_order_of_their_sizes() -> None:
+    volumes = (3.0, 10.0, 20.0, 50.0, 100.0, 500.0)
+    records = [replace(random_study(i, 1).record, volume_ml=volume) for i, volume in enumerate(volumes)]
+    certain = np.tile([0.1, 0.8, 0.1], (len(records), 1))
+    result = evaluate_studies(records, certain, np.ones(len(records)), Thresholds(POINTS, 2.0))
+    limits = ["below 5 ml", "below 15 ml", "below 30 ml", "below 60 ml", "below 120 ml", "from 120 ml"]
+    assert list(result["by_volume"]) == [f"hemorrhage {limit}" for limit in limits]
+
+
 def test_a_study_with_two_kinds_of_blood_counts_for_both() -> None:
     groups = judged(lesion="subdural+epidural")["by_lesion"]
     assert groups["subdural"]["n"] == groups["epidural"]["n"] == 30
