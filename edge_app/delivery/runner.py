@@ -127,7 +127,8 @@ class Runner:
             try:
                 link = opened.enter_context(Link(self.address, self._settings, items, alive_and_on, tls=self._tls))
             except NetworkError:
-                self._standby.doubt()
+                if alive_and_on():  # else it was cut from this side, for a message that the one held open will take
+                    self._standby.doubt()
                 raise
             opened.enter_context(self._standby.other())
             yield link
