@@ -2,7 +2,7 @@
 # Wait until the display can be drawn on, so that the screen, which starts after it, finds it.
 set -eu
 run=${XDG_RUNTIME_DIR:?}
-for _ in $(seq 100); do
+for _ in $(seq 300); do
     if [ -e "$run/display.env" ]; then
         # shellcheck source=/dev/null
         . "$run/display.env"
@@ -11,5 +11,5 @@ for _ in $(seq 100); do
     fi
     sleep 0.1
 done
-echo "$0: no display after 10 s" >&2
+echo "$0: no display after 30 s" >&2
 exit 1

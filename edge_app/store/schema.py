@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 
 from edge_app.core.errors import StoreError
@@ -161,7 +162,10 @@ CREATE TABLE heartbeats (           -- the last sign of life of each process
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Create the tables in an empty ledger, or refuse one of another version.
+    """Create what an empty or older ledger lacks, or refuse one of another version.
+
+    A later release may add tables and indexes: it finds the older ledger and adds them, and the older release, should
+    it run again, does not see them. Any change to a table that is there needs a new `SCHEMA_VERSION`.
 
     Raises
     ------
@@ -171,16 +175,18 @@ def prepare(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            for statement in _TABLES.split(";\n"):
-                if statement.strip():
-                    connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        elif version != SCHEMA_VERSION:
+        if version not in (0, SCHEMA_VERSION):
             raise StoreError(
                 f"ledger has schema version {version}, this program knows {SCHEMA_VERSION}",
                 remedy="Install the release that wrote it, or start with an empty data folder.",
             )
+        there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        for statement in _TABLES.split(";\n"):
+            created = re.findall(r"CREATE (?:TABLE|INDEX) (\w+)", statement)
+            if created and created[0] not in there:
+                connection.execute(statement)
+        if version == 0:
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     except BaseException:
         connection.execute("ROLLBACK")
         raise

@@ -17,7 +17,7 @@ SYSTEMCTL = """#!/bin/sh
 now=$(basename "$(readlink "$MSU_ROOT/current")")
 echo "$now $*" >>"$MSU_ROOT/asked"
 case "$1" in
-is-active) [ ! -e "$MSU_ROOT/current/sick" ] ;;
+is-active) [ -e "$MSU_ROOT/current/deploy/systemd/$3" ] && [ ! -e "$MSU_ROOT/current/sick" ] ;;
 show) echo 0 ;;
 esac
 """
@@ -194,3 +194,10 @@ def test_rollback_runs_what_ran_before_and_prune_keeps_only_those_two(vehicle: V
 @pytest.mark.parametrize("words", [(), ("activate",), ("activate", "x", "--chek", "y"), ("off",)])
 def test_a_wrong_command_line_changes_nothing(vehicle: Vehicle, words: tuple[str, ...]) -> None:
     assert vehicle.run(*words).returncode == 2
+
+
+def test_going_back_does_not_wait_for_a_process_that_the_older_release_lacks(vehicle: Vehicle) -> None:
+    vehicle.release("0.1-aa")
+    (vehicle.release("0.2-bb", units=("msu.target", "msu-work.service", "msu-watch.service")) / "sick").touch()
+    vehicle.run("activate", "0.1-aa")
+    assert "0.1-aa runs again" in vehicle.run("activate", "0.2-bb").stderr

@@ -116,3 +116,16 @@ def test_four_processes_may_open_an_empty_store_at_once(tmp_path: Path) -> None:
     assert [process.exitcode for process in processes] == [0, 0, 0, 0]
     with Ledger(StorePaths(tmp_path), "doctor") as ledger:
         assert sorted(ledger.heartbeats()) == sorted(names)
+
+
+def test_a_ledger_of_an_older_release_gets_the_tables_it_lacks(tmp_path: Path) -> None:
+    paths = StorePaths(tmp_path)
+    with Ledger(paths, "old") as ledger:
+        ledger.audit("kept", {})
+        with ledger.transaction() as db:
+            db.execute("DROP TABLE heartbeats")
+            db.execute("DROP INDEX instances_by_study")
+    with Ledger(paths, "new") as ledger:
+        ledger.beat()
+        assert ledger.read("SELECT COUNT(*) FROM audit WHERE event = 'kept'") == [(1,)]
+        assert ledger.read("SELECT name FROM sqlite_master WHERE name = 'instances_by_study'")
