@@ -92,7 +92,7 @@ CREW_STRINGS: dict[str, tuple[str, str]] = {
     "menu.role": ("Entries are kept with the role.", "Einträge werden mit der Rolle gespeichert."),
     "confirm.ask": (
         "Scan the wristband, or ask for name and date of birth.",
-        "Armband scannen, oder Namen und Geburtsdatum erfragen.",
+        "Armband scannen oder Namen und Geburtsdatum erfragen.",
     ),
     "confirm.other": ("WRISTBAND SAYS: {scanned}", "ARMBAND SAGT: {scanned}"),
     "order.line": ("Order: {order}", "Auftrag: {order}"),

@@ -172,3 +172,26 @@ def test_a_second_finger_a_slip_and_a_tremor_tap_nothing(tmp_path: Path, qapp: o
         QTest.mouseClick(button, Qt.MouseButton.LeftButton, pos=middle)
         QTest.mouseClick(button, Qt.MouseButton.LeftButton, pos=middle)
         assert len(taps) == 1, "twice within 300 ms is once"
+
+
+@pytest.mark.requirement("R58")
+@pytest.mark.parametrize("panel", PANELS)
+@pytest.mark.parametrize("name", ["haemorrhage", "receiving", "ai_stopped", "previous", "crew_done"])
+def test_the_patients_name_is_large_on_every_patient_screen(
+    name: str, panel: str, tmp_path: Path, qapp: object
+) -> None:
+    with open_scene(name, tmp_path, panel=panel) as screen:
+        band = screen.window.patient
+        assert band.isVisible() and band.name.words == "MUSTERMANN, ERIKA"
+        assert band.name.layout_now.cap_px >= 4.5 * PANELS[panel].px_per_mm - 0.6
+        for part in ("1951-04-02", "ID 4711-88", "Acc A-0917", "2026-03-14 14:02"):
+            assert part in band.details.words
+
+
+@pytest.mark.requirement("R66")
+@pytest.mark.parametrize("name", ["haemorrhage", "ischaemic", "none_detected", "indeterminate"])
+def test_key_slices_and_hand_over_are_a_tap_away(name: str, tmp_path: Path, qapp: object) -> None:
+    with open_scene(name, tmp_path) as screen:
+        assert len([thumbnail for thumbnail in screen.window.keys.thumbnails if thumbnail.isEnabled()]) == 5
+        screen.window.action_button("open:hand_over").click()
+        assert screen.model.sheet is not None and screen.model.sheet.qr

@@ -48,6 +48,7 @@ def test_a_finished_study_shows_its_verdict(verdict: Verdict | None, state: Scre
     assert state_of(snapshot(finished(verdict)), NOW_S) is state
 
 
+@pytest.mark.requirement("R42")
 @pytest.mark.parametrize(
     ("view", "state"),
     [
@@ -70,6 +71,7 @@ def test_an_unfinished_study_shows_where_it_is(view, state: ScreenState) -> None
     assert state_of(snapshot(view), NOW_S) is state
 
 
+@pytest.mark.requirement("R44", "R46")
 def test_without_a_study_the_screen_is_ready_or_says_why_not() -> None:
     assert state_of(snapshot(), NOW_S) is ScreenState.READY
     scarce = {**alive(), "receive": heart("receive", free_bytes=14 << 30, total_bytes=100 << 30)}
@@ -98,6 +100,7 @@ def test_a_sign_of_life_from_another_boot_is_none() -> None:
     assert is_alive(snapshot(heartbeats=beats), "work", NOW_S) is False
 
 
+@pytest.mark.requirement("R41")
 def test_a_dead_worker_stops_an_unfinished_study_but_not_a_result() -> None:
     beats = {**alive(), "work": heart("work", at_s=NOW_S - 10)}
     for status in (None, StudyStatus.RECEIVING, StudyStatus.ANALYSING):
