@@ -180,7 +180,7 @@ _PLAIN = (
     _case("kind", "contrast seen", "Q-07", _vessels, pixels=True),
     _case("kind", "scanner not validated", "Q-21", _set(ManufacturerModelName="Unheard Of 1")),
     _case("person", "twelve years old", "Q-04", _twelve),
-    _case("person", "infant's head, age unknown", "Q-04", _scaled, pixels=True),
+    _case("person", "infant's head, age unknown", "Q-04 Q-12", _scaled, pixels=True),
     _case("person", "two patient IDs", "Q-05", _set_half(PatientID="ANOTHER")),
     _case("person", "two names", "Q-05", _set_half(PatientName="Other^Person")),
     _case("person", "two study dates", "Q-05", _set_half(StudyDate="19990101")),

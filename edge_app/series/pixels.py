@@ -5,6 +5,8 @@ Size claims are checked before anything is decoded, so that a hostile header or 
 
 from __future__ import annotations
 
+import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,10 @@ LOWEST_HU = -1024
 
 MAX_PIXELS = 4096 * 4096
 """Largest matrix that is decoded at all; the gate allows far less."""
+
+_RLE_EXCESS = re.compile(r"RLE segment .* (\d+) vs\. (\d+) bytes")
+_RLE_PADDING_BYTES = 2
+"""Some encoders pad a segment to an even length inside it; more means that a run is longer than it was written."""
 
 _COMPRESSED_SLACK_BYTES = 1 << 16
 _UNCOMPRESSED = frozenset(f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".1.99", ".2"))
@@ -99,15 +105,25 @@ def _check_claims(ds: pydicom.Dataset, header: SliceHeader) -> None:
 
 def _decode(ds: pydicom.Dataset, header: SliceHeader) -> NDArray[Any]:
     try:
-        with quiet_pydicom():
+        with quiet_pydicom(), warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             stored: NDArray[Any] = ds.pixel_array
     except PYDICOM_ERRORS as error:
         raise PixelError(
             f"PixelData cannot be decoded ({header.transfer_syntax_uid}): {error}", remedy=_DECODING_REMEDY
         ) from error
+    excess = max((_excess_bytes(str(warning.message)) for warning in said), default=0)
+    if excess > _RLE_PADDING_BYTES:
+        raise PixelError(f"an RLE segment decodes to {excess} bytes too many: it is damaged", remedy=_DECODING_REMEDY)
     if stored.shape != (header.rows, header.columns):
         raise PixelError(f"decoded to {stored.shape}, not one plane", remedy=_DECODING_REMEDY)
     return stored
+
+
+def _excess_bytes(warning: str) -> int:
+    """Return how many bytes too many an RLE segment decoded to, from pydicom's warning; 0 for other warnings."""
+    found = _RLE_EXCESS.search(warning)
+    return int(found[1]) - int(found[2]) if found else 0
 
 
 def _to_hu(stored: NDArray[Any], slope: float, intercept: float) -> NDArray[np.int16]:

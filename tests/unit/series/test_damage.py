@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,21 @@ def test_noise_of_full_range_looks_damaged(head: Head) -> None:
     hu = hu_of(head[0][12]).copy()
     hu[300:] = np.random.default_rng(2).integers(-1024, 3000, hu[300:].shape)
     assert looks_damaged(hu)
+
+
+def test_an_rle_run_of_another_length_is_no_image_but_a_byte_of_padding_is_one(head: Head) -> None:
+    ds = deepcopy(head[0][12])
+    ds.compress("1.2.840.10008.1.2.5", encoding_plugin="pydicom", generate_instance_uid=False)
+    good = decode_slice(ds, read_header(ds)).hu
+    (frame,) = generate_frames(ds.PixelData, number_of_frames=1)
+    (start,) = struct.unpack_from("<I", frame, 8)  # of the second segment, the last one
+    longer = frame[:start] + bytes((255 - 60, 7)) + frame[start:]  # a run of 62 bytes before it
+    for damaged, message in ((longer, "too many"), (longer[:-500], "decoded")):
+        ds.PixelData = encapsulate([damaged])
+        with pytest.raises(PixelError, match=message):
+            decode_slice(ds, read_header(ds))
+    ds.PixelData = encapsulate([frame + b"\0\0"])
+    np.testing.assert_array_equal(decode_slice(ds, read_header(ds)).hu, good)
 
 
 @pytest.mark.parametrize("option", ["+e1", "+el"])
