@@ -92,13 +92,17 @@ def install_release(source: Path, settings: Settings, options: UpdateOptions) ->
     name = release.manifest.name
     options.say(f"{name} for {release.manifest.target}, signed by {release.signer.name}")
     _refuse_older(release, options)
-    _ask_for_room(release, options.root)
-    work = Path(tempfile.mkdtemp(prefix=".incoming-", dir=options.root))
+    work = _work_folder(release, options.root)
     try:
         medium = work / "medium"
         medium.mkdir()
         options.say("unpacking")
-        release.unpack(medium)
+        try:
+            release.unpack(medium)
+        except OSError as error:
+            raise StoreError(
+                f"{name} cannot be unpacked: {error}", remedy="Check the disk; what ran runs on."
+            ) from error
         if release.manifest.bundle is not None:
             load_bundle(medium / "bundle", keys)
         options.say("installing beside what runs")
@@ -139,9 +143,19 @@ def _refuse_older(release: Release, options: UpdateOptions) -> None:
         )
 
 
-def _ask_for_room(release: Release, root: Path) -> None:
-    free, needed = shutil.disk_usage(root).free, int(_ROOM * release.size_bytes)
-    if free < needed:
+def _work_folder(release: Release, root: Path) -> Path:
+    """Return a folder of our own on the disk that the release goes to, if there is room on it."""
+    needed = int(_ROOM * release.size_bytes)
+    try:
+        free = shutil.disk_usage(root).free
+        if free >= needed:
+            return Path(tempfile.mkdtemp(prefix=".incoming-", dir=root))
+    except OSError as error:
+        raise StoreError(
+            f"nothing can be put into {root}: {error}",
+            remedy="Run this with sudo; on a machine without an installation: MEDIUM/deploy/install.sh.",
+        ) from error
+    else:
         raise StoreError(
             f"{free >> 20} MiB are free in {root}, the release needs {needed >> 20} MiB",
             remedy="`msu-release prune` removes older releases.",

@@ -30,7 +30,7 @@ from typing import Any, Literal
 
 from edge_app.core.clock import utc_iso, utc_now
 from edge_app.core.config import AnalysisSettings, Settings
-from edge_app.core.errors import BundleError
+from edge_app.core.errors import BundleError, StoreError
 from edge_app.inference.bundle import Bundle, load_bundle
 from edge_app.inference.manifest import MANIFEST_FILE
 from edge_app.inference.signature import SIGNATURE_FILE, TrustedKeys
@@ -112,9 +112,18 @@ class BundleStore:
         ------
         BundleError
             If the copy is not what was signed.
-        OSError
+        StoreError
             If the disk does not take it.
         """
+        try:
+            return self._add(bundle, keys)
+        except OSError as error:
+            raise StoreError(
+                f"the bundle cannot be copied to {self.root}: {error}",
+                remedy="Check the folder's permissions and free space; what ran runs on.",
+            ) from error
+
+    def _add(self, bundle: Bundle, keys: TrustedKeys) -> str:
         self.root.mkdir(parents=True, exist_ok=True)
         name = _name_of(bundle)
         with self._alone():

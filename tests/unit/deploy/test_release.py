@@ -246,6 +246,21 @@ def test_without_room_nothing_is_unpacked(vehicle: Vehicle, release: Path, monke
     assert not vehicle.touched
 
 
+def test_a_machine_without_an_installation_or_a_full_disk_is_told_in_words(
+    vehicle: Vehicle, release: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StoreError, match="nothing can be put into"):
+        vehicle.install(release, root=vehicle.folder / "nowhere")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("edge_app.deploy.release.os.fsync", full)
+    with pytest.raises(StoreError, match="No space left"):
+        vehicle.install(release)
+    assert vehicle.running == "0.1.0-old" and not vehicle.touched
+
+
 def test_an_installer_that_fails_leaves_what_runs(vehicle: Vehicle) -> None:
     medium = vehicle.medium()
     script(medium / "deploy" / "install.sh", "#!/bin/sh\nexit 3\n")

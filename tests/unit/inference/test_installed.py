@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_app.core.config import Settings
-from edge_app.core.errors import BundleError
+from edge_app.core.errors import BundleError, StoreError
 from edge_app.inference import installed
 from edge_app.inference.bundle import Bundle, load_bundle
 from edge_app.inference.installed import BundleStore, with_installed_bundle
@@ -57,7 +57,7 @@ def test_a_copy_that_fails_leaves_nothing_behind(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(installed, "_copy", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(StoreError, match="No space"):
         store.add(made(tmp_path, "2.0"), KEYS)
     assert [path.name for path in store.root.iterdir()] == [".lock"]
 
