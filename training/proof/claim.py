@@ -29,9 +29,11 @@ class Sizes:
     test: int = 24
     image_epochs: int = 10
     patient_epochs: int = 80
-    plain_epochs: int = 25
-    """Of the patient networks that are compared with and without a fault."""
-    repeats: int = 3
-    """Seeds with which they are compared."""
+    gru_epochs: int = 25
+    gru_repeats: int = 3
+    """Seeds with which the GRU is trained with and without masks."""
+    leak_epochs: int = 10
+    leak_repeats: int = 5
+    """Random splits that are made with and without the leak."""
     timed_steps: int = 10
     seed: int = 2023

@@ -18,10 +18,21 @@ from training.proof import corpus
 from training.proof.__main__ import prove
 from training.proof.claim import Sizes
 from training.proof.corpus import pick, plan_corpus
-from training.proof.plain_gru import MaskedGRU
+from training.proof.plain import MaskedGRU
 from training.published import BiGRUModel, PublishedPatient
 
-TINY = Sizes(train=8, validation=3, test=3, image_epochs=1, patient_epochs=2, plain_epochs=1, repeats=1, timed_steps=2)
+TINY = Sizes(
+    gru_epochs=1,
+    gru_repeats=1,
+    leak_epochs=1,
+    leak_repeats=1,
+    train=8,
+    validation=3,
+    test=3,
+    image_epochs=1,
+    patient_epochs=2,
+    timed_steps=2,
+)
 
 
 def test_sides_share_neither_patient_nor_scanner_and_no_scanner_stands_for_a_class() -> None:

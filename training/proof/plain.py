@@ -1,21 +1,20 @@
-"""The published GRU with its fault and without it, and one plain training for both: nothing else differs."""
+"""One plain training for networks that are compared, and the published GRU without its fault."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from training.feature_cache import best_device
 from training.features import FeatureSet
 from training.patient_model import PatientOutput
-from training.published import BiGRUModel, PublishedPatient
+from training.published import BiGRUModel
 from training.run_patient import PublishedRecipe, train_published
 from training.train_patient import predict_patients
 
-__all__ = ["MaskedGRU", "accuracy_of", "fit_plain", "standardised"]
+__all__ = ["MaskedGRU", "fit_plain", "right_of", "standardised"]
 
 
 class MaskedGRU(nn.Module):
@@ -36,26 +35,31 @@ class MaskedGRU(nn.Module):
         return PatientOutput(logits, mask / lengths[:, None], torch.zeros_like(position_mm[:, 0]))
 
 
-def fit_plain(train: FeatureSet, validation: FeatureSet, *, masked: bool, epochs: int, seed: int) -> nn.Module:
-    """Train the published GRU, masked or as it was; both begin with the same weights and see the same batches."""
-    torch.manual_seed(seed)
-    width = train.features[0].shape[1]
-    net = BiGRUModel(width)
-    model: nn.Module = (MaskedGRU(net) if masked else PublishedPatient(net, width)).to(best_device())
-    recipe = PublishedRecipe(seed=seed, learning_rate=1e-3, batch=8, patience=epochs, epochs=epochs)
-    train_published(model, train, validation, replace(recipe, reversed_twins=False))
-    return model
+def fit_plain(
+    model: nn.Module, train: FeatureSet, validation: FeatureSet, *, rate: float, epochs: int, seed: int
+) -> None:
+    """Train a patient network in the plainest way; with one seed, all see the same batches."""
+    recipe = PublishedRecipe(
+        seed=seed, learning_rate=rate, batch=8, patience=epochs, epochs=epochs, reversed_twins=False
+    )
+    train_published(model.to(best_device()), train, validation, recipe)
 
 
-def accuracy_of(model: nn.Module, data: FeatureSet) -> float:
-    """Return the share of studies whose likeliest class is theirs."""
+def right_of(model: nn.Module, data: FeatureSet) -> NDArray[np.bool_]:
+    """Return (studies,) whether the likeliest class is theirs."""
     logits, _ = predict_patients(model, data)  # type: ignore[arg-type]
-    return float((logits.argmax(dim=1).numpy() == data.labels()).mean())
+    return np.asarray(logits.argmax(dim=1).numpy() == data.labels())
 
 
-def standardised(train: FeatureSet, *others: FeatureSet) -> list[FeatureSet]:
-    """Return all sets with the training slices' mean taken off and their deviation divided out."""
-    table = np.concatenate(train.features)
+def standardised(train: FeatureSet, *others: FeatureSet, by_study: bool = False) -> list[FeatureSet]:
+    """Return all sets with the training slices' mean taken off and their deviation divided out.
+
+    Parameters
+    ----------
+    by_study
+        Whether the deviation is that of the studies' means, not of single slices.
+    """
+    table = np.stack([rows.mean(axis=0) for rows in train.features]) if by_study else np.concatenate(train.features)
     mean, deviation = table.mean(axis=0), table.std(axis=0) + 1e-3
     return [
         FeatureSet(part.records, tuple(((rows - mean) / deviation).astype(np.float32) for rows in part.features))
