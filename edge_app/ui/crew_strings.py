@@ -168,7 +168,7 @@ CREW_STRINGS: dict[str, tuple[str, str]] = {
     "usual": ("{spent} s (usually {usual} s)", "{spent} s (meist {usual} s)"),
     "heat_caption": (
         "shows where the model looked, not the lesion border",
-        "zeigt, wohin das Modell sah, nicht den Läsionsrand",
+        "Blick des Modells, nicht Läsionsrand",
     ),
     # Time window
     "clock.lkw": ("LKW", "ZG"),

@@ -8,6 +8,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
+from edge_app.ui.fitting import Fitted
 from edge_app.ui.fonts import advance
 from edge_app.ui.heat import HeatMap, paint_heat
 from edge_app.ui.screen_model import ViewTexts
@@ -58,6 +59,8 @@ class CtView(QWidget):
         self._drag_from: float | None = None
         self._wheel = 0
         self._letters = ("A", "P", "R", "L")
+        self.cut_off: list[str] = []
+        """Words that found no room when they were painted last (for the layout audit)."""
         self.setAccessibleName("CT")
 
     @property
@@ -126,27 +129,38 @@ class CtView(QWidget):
             if self._heat is not None:
                 paint_heat(painter, self.image_box(), self._image.size(), self._heat)
         painter.setRenderHint(QPainter.RenderHint.TextAntialiasing)
+        self.cut_off = []
         whole = QRectF(self.rect()).adjusted(8, 4, -8, -4)
         texts = self._texts
         if self._image is None and texts.placeholder:
             self._words(painter, whole, texts.placeholder, _CENTRE, self._panel.px(TextHeight.BODY_MM))
         line = self._panel.px(TextHeight.LEAST_MM) * 1.5
         half = whole.width() / 2 - self._panel.px(TextHeight.NAME_MM)
+        foot_taken = 0.0
         for lines, side in ((texts.top_left, _LEFT), (texts.top_right, _RIGHT)):
             for number, words in enumerate(lines):
                 left = whole.left() if side == _LEFT else whole.right() - half
-                self._words(painter, QRectF(left, whole.top() + number * line, half, line), words, side)
+                place = QRectF(left, whole.top() + number * line, half, line)
+                self._words(painter, place, self._shortened(words, half), side)
         for lines, side in ((texts.bottom_left, _LEFT), (texts.bottom_right, _RIGHT)):
             for number, words in enumerate(reversed(lines)):
                 left = whole.left() if side == _LEFT else whole.right() - half
-                self._words(painter, QRectF(left, whole.bottom() - (number + 1) * line, half, line), words, side)
+                place = QRectF(left, whole.bottom() - (number + 1) * line, half, line)
+                width = self._words(painter, place, words, side)
+                foot_taken = max(foot_taken, width if number == 0 else 0.0)
+        top = whole.top() + 3.1 * line
         if texts.burnt_in:
-            foot = QRectF(whole.left(), whole.bottom() - line, whole.width(), line)
+            # Between the lowest corner texts; in a longer language below the upper ones.
+            foot = QRectF(whole.left() + foot_taken, whole.bottom() - line, whole.width() - 2 * foot_taken, line)
+            if self._width(texts.burnt_in, foot.width()) > foot.width():
+                foot, top = QRectF(whole.left(), top, whole.width(), line), top + line
             self._words(painter, foot, texts.burnt_in, _CENTRE)
         if texts.caption:
-            top = QRectF(whole.left(), whole.top() + 3.1 * line, whole.width(), line)
-            painter.fillRect(top, QColor(_GROUND))
-            self._words(painter, top, texts.caption, _CENTRE)
+            for words in self._wrapped(texts.caption, whole.width()):
+                place = QRectF(whole.left(), top, whole.width(), line)
+                painter.fillRect(place, QColor(_GROUND))
+                self._words(painter, place, words, _CENTRE)
+                top += line
         if self._image is not None and texts.letters:
             self._paint_letters(painter, whole)
 
@@ -166,20 +180,44 @@ class CtView(QWidget):
 
     def _words(
         self, painter: QPainter, box: QRectF, words: str, align: Qt.AlignmentFlag, cap_px: float | None = None
-    ) -> None:
-        least = self._panel.px(TextHeight.LEAST_MM)
+    ) -> float:
+        """Paint a line of words on the image; return its width."""
         bold = cap_px is not None
-        layout = fitted(words, box.width(), box.height(), cap_px or least, least, bold=bold, wrap=False)
+        layout = self._layout(words, box.width(), cap_px)
+        width = advance(words, bold=bold) * layout.cap_px * layout.stretch + 6
+        if width > box.width() + 8:
+            self.cut_off.append(words)
         # The head may reach under the words: bone must not swallow them.
-        width = max(advance(line, bold=bold) for line in layout.lines) * layout.cap_px * layout.stretch + 6
         left = box.left() - 3 if align == _LEFT else box.right() - width + 3
         if align == _CENTRE:
             left = box.center().x() - width / 2
         painter.fillRect(QRectF(left, box.top() + 1, width, box.height() - 2), _VEIL)
         # A black shadow keeps the words readable over bone.
         for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-            paint_fitted(painter, box.translated(dx, dy), layout, _GROUND, bold=cap_px is not None, align=align)
-        paint_fitted(painter, box, layout, _INK, bold=cap_px is not None, align=align)
+            paint_fitted(painter, box.translated(dx, dy), layout, _GROUND, bold=bold, align=align)
+        paint_fitted(painter, box, layout, _INK, bold=bold, align=align)
+        return width
+
+    def _layout(self, words: str, room: float, cap_px: float | None = None) -> Fitted:
+        least = self._panel.px(TextHeight.LEAST_MM)
+        return fitted(words, room, 1e4, cap_px or least, least, bold=cap_px is not None, wrap=False)
+
+    def _width(self, words: str, room: float) -> float:
+        layout = self._layout(words, room)
+        return advance(words, bold=False) * layout.cap_px * layout.stretch
+
+    def _shortened(self, words: str, room: float) -> str:
+        """Return what finds room of a name or device; the whole of it stands in the patient band or the report."""
+        kept = words
+        while len(kept) > 1 and self._width(kept, room) > room:
+            kept = f"{kept[:-2]}…"
+        return kept
+
+    def _wrapped(self, words: str, room: float) -> tuple[str, ...]:
+        if self._width(words, room) <= room:
+            return (words,)
+        least = self._panel.px(TextHeight.LEAST_MM)
+        return fitted(words, room, 1e4, least, least, bold=False, wrap=True).lines
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Begin a drag."""

@@ -74,6 +74,8 @@ def _texts(window: MainWindow) -> list[str]:
             found.append(f"outside its panel: {words.words!r}")
     if window.sheet.isVisible() and window.sheet.pages > 1 and "page" not in window.sheet.offered:
         found.append(f"the sheet has {window.sheet.pages} pages and no way to turn them")
+    if window.view.isVisible():
+        found += [f"cut off on the image: {words!r}" for words in window.view.cut_off]
     for button in window.buttons:
         if not button.fits:
             found.append(f"cut off on a button: {button.text()!r}")
