@@ -131,10 +131,14 @@ def weight_scales(weight: NDArray[np.float32], axis: int) -> NDArray[np.float32]
 
 
 def _in_half(scale: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return scales rounded up to FP16: rounded down they would cut off the largest value."""
-    half = scale.astype(np.float16)
-    up = np.where(half.astype(np.float64) < scale, np.nextafter(half, np.float16(np.inf)), half)
-    return up.astype(np.float32)
+    """Return scales rounded up to FP16, as rounded down they would cut off the largest value; FP16's limit is theirs.
+
+    A tensor of such values stays FP32 in an FP16 graph (`calibration.half`).
+    """
+    exact = np.asarray(scale, np.float32)
+    half = np.minimum(exact, np.finfo(np.float16).max).astype(np.float16)
+    up = np.where(half.astype(np.float32) < exact, np.nextafter(half, np.float16(np.inf)), half).astype(np.float32)
+    return np.asarray(np.where(np.isfinite(up), up, exact), np.float32)
 
 
 def _weight(graph: Graph, layer: Layer) -> tuple[list[onnx.TensorProto], onnx.NodeProto]:

@@ -46,6 +46,8 @@ def teach(architecture: str, train: StudySet, validation: StudySet, *, epochs: i
     model = Classifier(architecture).to(device)
     if device == "cuda":
         _fit(model, train, epochs, seed)
+    else:
+        _settle(model, train)
     _set_head(model, train)
     known, held_out = (_features(model, data) for data in (train, validation))
     torch.manual_seed(seed)
@@ -100,6 +102,20 @@ def _fit(model: Classifier, data: StudySet, epochs: int, seed: int) -> None:
                 optimiser.step()
                 schedule.step()
                 bar.update()
+    model.eval()
+
+
+@torch.no_grad()
+def _settle(model: Classifier, data: StudySet) -> None:
+    """Give batch normalisations the statistics of slices; untrained, values would grow with every block."""
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    if not norms:
+        return
+    for norm in norms:
+        norm.momentum = None
+        norm.reset_running_stats()
+    model.train()
+    model.scores(torch.from_numpy(unit_slices(data, np.linspace(0, len(data) - 1, 16).round().astype(np.int64))))
     model.eval()
 
 
