@@ -39,8 +39,14 @@ def bundle(argv: Sequence[str]) -> int:
     """
     if argv and argv[0] in _WORKSHOP:
         # By name: the vehicle does not import the workshop.
-        run_workshop: Callable[[Sequence[str]], int] = import_module("export.bundle_cli").bundle
-        return run_workshop(argv)
+        try:
+            run_workshop: Callable[[Sequence[str]], int] = import_module("export.bundle_cli").bundle
+            return run_workshop(argv)
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"`msu bundle {argv[0]}` needs {error.name}, which the vehicle does not have",
+                remedy="On a workshop machine, in the project's folder: pip install .[export]",
+            ) from error
     arguments = _parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
     return run(arguments)

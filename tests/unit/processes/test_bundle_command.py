@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,11 @@ def test_inspect_shows_the_signature(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert json.loads(out)["signature"]["algorithm"] == "ed25519"
     code, out, _ = run(capsys, "verify", write_tiny_bundle(tmp_path / "unsigned", key=None), "--unsigned")
     assert code == 0 and "signature not checked" in out
+
+
+def test_the_workshops_part_says_what_the_vehicle_lacks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "export.bundle_make", None)
+    code, _, err = run(capsys, "make", "--from", tmp_path, "--out", tmp_path / "out")
+    assert code == 78 and "`msu bundle make` needs" in err
