@@ -1,12 +1,14 @@
 #!/bin/sh
 # The display as msu-kiosk.service runs it: a compositor with nothing in it, into which the triage screen draws.
-# Where it can be reached stands in $XDG_RUNTIME_DIR/display.env, which msu-screen.service reads.
+# Where it can be reached stands in /run/msu-kiosk/display.env, which msu-screen.service reads.
 #
 # MSU_KIOSK in /etc/msu-triage/kiosk.env: wayland (cage), x11 (Xorg), or auto: cage where it is, Xorg on JetPack 6 and
 # where cage did not last ten seconds.
 set -eu
 
-run=${XDG_RUNTIME_DIR:?}
+run=/run/msu-kiosk
+# PAM has set the session's own, which nobody else may enter.
+export XDG_RUNTIME_DIR="$run"
 choice=${MSU_KIOSK:-auto}
 display=:7
 

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Wait until the display can be drawn on, so that the screen, which starts after it, finds it.
+# Before the screen starts: wait until the kiosk's display can be drawn on. Without a kiosk there is nothing to wait for.
 set -eu
-run=${XDG_RUNTIME_DIR:?}
+run=/run/msu-kiosk
+[ -d "$run" ] || exit 0
 for _ in $(seq 300); do
     if [ -e "$run/display.env" ]; then
         # shellcheck source=/dev/null
