@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QBuffer, QIODevice, QMarginsF, QRectF, Qt
-from PySide6.QtGui import QPageLayout, QPageSize, QPainter, QPdfWriter
+from PySide6.QtGui import QColor, QPageLayout, QPageSize, QPainter, QPdfWriter, QPen
 
 from edge_app.ui.fitting import ABOVE, BELOW, PITCH
 from edge_app.ui.hand_over import Card
@@ -13,8 +13,8 @@ from edge_app.ui.text import fitted, paint_fitted
 __all__ = ["card_pdf"]
 
 _DPI = 300
-_CAP_MM = 1.8
-"""Cap height: about 7 point."""
+_CAP_MM = 2.1
+"""Cap height: about 8 point."""
 
 _QR_MM = 42.0
 _LABEL_MM = 22.0
@@ -41,6 +41,11 @@ def _paint(painter: QPainter, card: Card, page: QRectF) -> None:
     mm = _DPI / 25.4
     cap = _CAP_MM * mm
     y = _line(painter, card.title, QRectF(0, 0, page.width(), 0), cap * 1.6, bold=True)
+    for mark in card.marks:
+        top, y = y, _line(painter, mark, QRectF(cap, y + cap / 2, page.width() - cap, 0), cap, bold=True) + cap / 2
+        painter.setPen(QPen(QColor("#000000"), cap / 3))
+        painter.drawRect(QRectF(cap / 6, top + cap / 4, page.width() - cap / 3, y - top - cap / 4))
+        y += cap / 2
     for label, words in card.lines:
         room = QRectF(_LABEL_MM * mm, y, page.width() - _LABEL_MM * mm, 0)
         below_label = _line(painter, label, QRectF(0, y, (_LABEL_MM - 1) * mm, 0), cap, bold=True)
