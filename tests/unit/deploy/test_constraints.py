@@ -29,7 +29,8 @@ def make_wheel(folder: Path, filename: str, *, licence: str = "MIT", needs: tupl
     lines += [f"Requires-Dist: {need}" for need in needs]
     folder.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(folder / filename, "w") as wheel:
-        wheel.writestr(f"{name}-{version}.dist-info/METADATA", "\n".join(lines) + "\n")
+        # Without a time of day: the same content is the same file.
+        wheel.writestr(zipfile.ZipInfo(f"{name}-{version}.dist-info/METADATA"), "\n".join(lines) + "\n")
     return folder / filename
 
 
