@@ -23,6 +23,7 @@ from training.data.records import IndexedStudy
 from training.data.split import Split
 from training.features import FeatureSet
 from training.proof.claim import Claim
+from training.proof.corpus import pick
 from training.proof.plain import fit_plain, right_of, standardised
 from training.proof.ready import Ready, untrained_features
 from training.proof.short_studies import thinned
@@ -37,7 +38,10 @@ _SLICES = 16
 
 def prove_leak(ready: Ready) -> Claim:
     """Report the score of either split, and try to have the leaking one prepared."""
-    features = thinned(untrained_features(ready.folder, ready.sets["train"], ready.sizes.seed), _SLICES)
+    data = ready.sets["train"]
+    drawn = np.random.default_rng(ready.sizes.seed).permutation(len(data.studies))[: ready.sizes.leak_studies]
+    known = pick(data, drawn)
+    features = thinned(untrained_features(ready.folder, known, ready.sizes.seed), _SLICES)
     count = len(features.records)
     honest, leaking, remembered, others = [], [], [], []
     for repeat in range(ready.sizes.leak_repeats):
@@ -48,9 +52,9 @@ def prove_leak(ready: Ready) -> Claim:
         twins, parts = doubled(features, np.arange(count)), _parts(shuffled)
         right = _right([twins.subset(part) for part in parts], ready, seed)
         leaking.append(float(right.mean()))
-        known = np.isin(parts[2] % count, parts[0] % count)
-        remembered += right[known].tolist()
-        others += right[~known].tolist()
+        seen = np.isin(parts[2] % count, parts[0] % count)
+        remembered += right[seen].tolist()
+        others += right[~seen].tolist()
     rise = float(np.mean(leaking) - np.mean(honest))
     stopped = leak_is_stopped(ready.corpus.index, ready.folder / "leaking")
     return Claim(

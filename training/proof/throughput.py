@@ -33,7 +33,7 @@ def prove_throughput(ready: Ready) -> Claim:
     run = image_run(ready.corpus, ready.folder / "timed", ready.sizes)
     steps = ready.sizes.timed_steps
     if torch.cuda.is_available():
-        steps *= 5
+        steps *= 3
         run = replace(run, architecture=GPU_ARCHITECTURE, recipe=replace(run.recipe, batch=32))
     _forget_pages(ready.corpus)
     trainer = Trainer(run)

@@ -66,6 +66,7 @@ def _train(arch: str, out: Path, ready: Ready) -> tuple[nn.Module, dict[str, Any
         ready.features["validation"],
         epochs=ready.sizes.patient_epochs,
         seed=ready.sizes.seed,
+        changes={"patience": ready.sizes.patient_epochs},
         device=best_device(),
     )
     out.mkdir(exist_ok=True)

@@ -38,7 +38,7 @@ TINY = Sizes(
 def test_sides_share_neither_patient_nor_scanner_and_no_scanner_stands_for_a_class() -> None:
     orders = plan_corpus(Sizes())
     patients = [patient_id(layout, o) for side in orders.values() for layout, listed in side.items() for o in listed]
-    assert len(patients) == len(set(patients)) == 3 * (48 + 12 + 24)
+    assert len(patients) == len(set(patients)) == 3 * (72 + 16 + 24)
     parks = {
         side: {order.personality.name for listed in layouts.values() for order in listed}
         for side, layouts in orders.items()
