@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,11 @@ from edge_app.deploy.components import Component, installed_components, wheelhou
 from edge_app.deploy.constraints import Pin, read_pins
 from edge_app.deploy.licences import licence_of, refused
 from edge_app.deploy.registry import Registry
+from edge_app.deploy.release import load_release
 from edge_app.deploy.sbom import Product, sbom
 from edge_app.deploy.targets import TARGETS
+from edge_app.inference.signature import DEVELOPMENT_KEY, TrustedKeys
+from export.release_make import make_release
 from tests.unit.deploy.test_constraints import make_wheel
 
 ROOT = Path(__file__).parents[3]
@@ -135,3 +139,19 @@ def test_an_audit_is_skipped_where_its_program_is_not(tmp_path: Path) -> None:
         raise FileNotFoundError("pip-audit")
 
     assert "not installed" in audit(tmp_path / "list.txt", missing).skipped
+
+
+def test_a_medium_becomes_a_signed_release_and_comes_out_of_it_the_same(tmp_path: Path, stood_in: None) -> None:
+    bundle = ROOT / "edge_app" / "bundles" / "demo"
+    medium = wheelhouse.make_medium(ROOT, tmp_path / "medium", TARGETS["debian12"], Registry(), bundle=bundle)
+    path, manifest = make_release(medium.folder, DEVELOPMENT_KEY)
+    assert path.name == f"{medium.name}.msu" and manifest.bundle is not None and manifest.bundle.synthetic
+    out = tmp_path / "out"
+    out.mkdir()
+    load_release(path, TrustedKeys(development=True)).unpack(out)
+    for folder in (medium.folder, out):
+        assert os.access(folder / "deploy" / "install.sh", os.X_OK)
+        assert os.access(folder / "deploy" / "msu-release", os.X_OK)
+    content = [{p.relative_to(f).as_posix(): p.read_bytes() for p in f.rglob("*") if p.is_file()}
+               for f in (medium.folder, out)]  # fmt: skip
+    assert content[0] == content[1]
