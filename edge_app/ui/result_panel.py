@@ -21,6 +21,8 @@ LEAD_SHARE = 0.45
 HEAD_LEAST = 0.46
 """In the languages there are, headlines have their full height (R67); in another one they would shrink, not be cut."""
 
+_SCORE_MM = (6.0, 5.0, TextHeight.BODY_MM)
+
 _FRAME_MM = {
     Pattern.PLAIN: 0.0,
     Pattern.SOLID_FRAMED: 3.0,
@@ -156,7 +158,9 @@ class ResultPanel(QWidget):
         y = self._place_progress(area, y, gap)
         y, fits = self._place_second(area, y, gap)
         elsewhere = []
-        score_height = self._line_height(self._panel.px(6.0), 1)
+        # Smaller before it goes elsewhere: with two rows of bands there is less room.
+        heights = [self._line_height(self._panel.px(cap), 1) for cap in _SCORE_MM]
+        score_height = next((height for height in heights if y + height <= area.bottom() + 1), heights[-1])
         tag_height = self._line_height(self._panel.px(TextHeight.BODY_MM), 1)
         tag_width = round(area.width() * (0.42 if texts.tag and texts.hint else 0.3)) if self._tag.words else 0
         score_width = area.width() - (tag_width + gap if tag_width else 0)
@@ -168,7 +172,8 @@ class ResultPanel(QWidget):
             self._score.set_words("", self._fill.ink)
         if not score and y + tag_height > area.bottom() + 1:  # no room for the hint; a code is shown at any price
             self._tag.set_words(texts.tag, self._fill.ink)
-        y = self._place(self._score, score, area.left(), y, score_width, 1)
+        self._score.setGeometry(area.left(), y, score_width if score else 0, score_height if score else 0)
+        y += score_height if score else 0
         bottom = area.bottom() + 1
         # The code stands beside the score, or in the lower right corner.
         tag_top = y - tag_height - 1 if score else bottom - tag_height
