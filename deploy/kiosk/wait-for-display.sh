@@ -2,7 +2,7 @@
 # Before the screen starts: wait until the kiosk's display can be drawn on. Without a kiosk there is nothing to wait for.
 set -eu
 run=/run/msu-kiosk
-[ -d "$run" ] || exit 0
+[ ! -e /etc/msu-triage/no-kiosk ] || exit 0
 for _ in $(seq 300); do
     if [ -e "$run/display.env" ]; then
         # shellcheck source=/dev/null
