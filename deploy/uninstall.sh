@@ -16,7 +16,8 @@ esac
 
 systemctl stop msu.target msu-settle.service 2>/dev/null || true
 systemctl stop 'msu-*' 2>/dev/null || true
-rm -f /etc/systemd/system/msu* /etc/systemd/system/multi-user.target.wants/msu*
+# With the drop-ins that somebody may have made.
+rm -rf /etc/systemd/system/msu* /etc/systemd/system/multi-user.target.wants/msu*
 systemctl daemon-reload
 systemctl reset-failed 'msu-*' 2>/dev/null || true
 if [ -f /etc/msu-triage/default-target ]; then
