@@ -1,6 +1,6 @@
 """How often the input gate refuses good heads, and how often it lets anything else through.
 
-    python -m tests.benchmarks.gate_figures --out FOLDER [--heads 216] [--copies 12] [--data ../shared/data]
+    python -m tests.benchmarks.gate_figures --out FOLDER [--heads 204] [--copies 12] [--data ../shared/data]
 
 Good synthetic heads of every scanner, the same heads spoiled in every way of `tests.spoiled`, drawn bodies that are no
 heads, and the real series where the data folder is there. Rows are appended to ``rows.jsonl`` as they come, so that a
@@ -227,7 +227,7 @@ def main() -> int:
     """Measure, and write the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--heads", type=int, default=216)
+    parser.add_argument("--heads", type=int, default=204)
     parser.add_argument("--copies", type=int, default=12, help="studies whose turned and resampled copies are compared")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     arguments = parser.parse_args()
