@@ -11,7 +11,7 @@ set -eu
 
 screen="libegl1 libgl1 libglib2.0-0 libfontconfig1 libfreetype6 libdbus-1-3 libxkbcommon0 libxkbcommon-x11-0 libxcb-cursor0
 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0"
-vehicle="python3 python3-venv util-linux kbd polkitd policykit-1 cage libwayland-client0 libwayland-cursor0 libwayland-egl1 xserver-xorg-core
+vehicle="python3 python3-venv util-linux kbd polkitd policykit-1 cage xwayland libwayland-client0 libwayland-cursor0 libwayland-egl1 xserver-xorg-core
 xserver-xorg-input-libinput xserver-xorg-legacy xauth libpam-systemd dbus"
 test="dcmtk dicom3tools openjph-tools orthanc orthanc-dicomweb xvfb xauth shellcheck systemd"
 

@@ -26,7 +26,8 @@ wayland() {
 x11() {
     rm -f "$run/Xauthority"
     cookie=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
-    (umask 0027; xauth -q -f "$run/Xauthority" add "$display" MIT-MAGIC-COOKIE-1 "$cookie")
+    xauth -q -f "$run/Xauthority" add "$display" MIT-MAGIC-COOKIE-1 "$cookie"
+    chmod 0640 "$run/Xauthority" # the screen is of this group
     leave "QT_QPA_PLATFORM=xcb" "DISPLAY=$display" "XAUTHORITY=$run/Xauthority"
     exec Xorg "$display" vt7 -keeptty -nolisten tcp -noreset -auth "$run/Xauthority" -s 0 -dpms -nocursor
 }
