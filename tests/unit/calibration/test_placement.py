@@ -143,6 +143,7 @@ def test_a_channel_of_zeros_has_a_scale_that_fp16_holds() -> None:
     scale = weight_scales(weight, 1)
     assert scale[0] >= LEAST_SCALE and scale[1] * 127 >= 0.5
     assert np.array_equal(scale, scale.astype(np.float16).astype(np.float32))
+    assert np.isfinite(weight_scales(weight * 1e9, 1)).all()  # beyond FP16 it stays FP32
 
 
 def test_the_layer_that_spoils_the_answer_is_found(transformer: onnx.ModelProto, images: np.ndarray) -> None:
