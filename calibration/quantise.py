@@ -137,7 +137,8 @@ def _in_half(scale: NDArray[np.floating]) -> NDArray[np.float32]:
     """
     exact = np.asarray(scale, np.float32)
     half = np.minimum(exact, np.finfo(np.float16).max).astype(np.float16)
-    up = np.where(half.astype(np.float32) < exact, np.nextafter(half, np.float16(np.inf)), half).astype(np.float32)
+    with np.errstate(over="ignore"):  # the next one after FP16's largest is infinity
+        up = np.where(half.astype(np.float32) < exact, np.nextafter(half, np.float16(np.inf)), half).astype(np.float32)
     return np.asarray(np.where(np.isfinite(up), up, exact), np.float32)
 
 
