@@ -55,7 +55,7 @@ def run_refused(
     def tick() -> None:
         nonlocal ticks
         ticks += 1
-        window.show_model(refusal_model(error), THEMES[ScreenSettings().theme])
+        window.show_model(refusal_model(error), THEMES["night"])
         if alive is not None:
             alive()
         if stop.is_set() or (ticks % _LOOK_TICKS == 0 and mended()):
