@@ -125,7 +125,7 @@ def vary_study(
 def predict_patients(model: PatientModel, data: FeatureSet, *, batch: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
     """Return logits (studies, 3) and distances (studies,), the studies unchanged."""
     model.eval()
-    device = next(model.parameters()).device
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     logits, distances = [], []
     labels = data.labels()
     for first in range(0, len(labels), batch):
