@@ -43,7 +43,7 @@ def test_images_arrive_byte_by_byte(ledger: Ledger, tmp_path: Path, syntax: str)
         assert received(folder) == originals(ledger) | objects(ledger)
     proofs = outbox.deliveries(ledger, study_result().study_uid, f"CSC@127.0.0.1:{port}")
     assert {uid for uid, proof in proofs.items() if proof.status == 0} == set(originals(ledger) | objects(ledger))
-    assert len(objects(ledger)) == 5
+    assert len(objects(ledger)) == 7
 
 
 def test_a_peer_that_is_down_gets_everything_once_it_is_up(ledger: Ledger, tmp_path: Path) -> None:

@@ -64,4 +64,4 @@ def test_the_command_prints_what_the_settings_want(tmp_path: Path, capsys: pytes
 
 def test_the_vehicles_settings_let_nobody_in_until_a_scanner_is_listed() -> None:
     receiver = load_settings(Path(__file__).parents[3] / "deploy" / "vehicle.toml").receiver
-    assert (receiver.access, receiver.peers) == ("listed", ())
+    assert (receiver.access, receiver.peers) == ("listed", ("MSU-SELFTEST@127.0.0.1",)), "only the vehicle itself"

@@ -38,7 +38,7 @@ def test_every_class_has_the_same_scanners() -> None:
 def test_training_scanners_vary_whatever_the_label_and_test_scanners_are_as_described() -> None:
     assert all(r.varied for split in SPLITS[:2] for r in plan_split(split, 3))
     assert not any(r.varied for r in plan_split("test", 3))
-    varied = {synthetic._vary(TRAINING_PERSONALITIES[0], seed).noise_hu for seed in range(5)}
+    varied = {synthetic.vary_scanner(TRAINING_PERSONALITIES[0], seed).noise_hu for seed in range(5)}
     assert len(varied) == 5
 
 
