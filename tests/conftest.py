@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def collect_where_it_is_expected(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Collect garbage after a test that allows for it (pynetdicom leaves sockets), so that no later test is blamed."""
+    yield
+    if any("PytestUnraisable" in str(mark.args[0]) for mark in request.node.iter_markers("filterwarnings")):
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -117,5 +117,5 @@ def test_a_study_that_never_got_a_result_is_sent_all_the_same(ledger: Ledger, tm
         db.execute("UPDATE instances SET boot_id = 'an earlier boot'")
     port = free_port()
     with storescp(tmp_path / "peer", port) as folder, deliver(ledger, f"CSC@127.0.0.1:{port}"):
-        wait_until(lambda: len(received(folder)) == 6 and all_sent(ledger), "the images are sent")
+        wait_until(lambda: all_sent(ledger) and len(received(folder)) == 6, "the images are sent")
         assert received(folder) == originals(ledger)
