@@ -2,18 +2,21 @@
 
 An engine passed its gate once, on the golden set. Whether it still answers as it did, on this patient, months later, on
 a machine that has been hot and shaken, only a second opinion tells. It is asked when nobody waits for anything, and
-what it says changes no result: it makes the vehicle unfit for the next one (F-12).
+what it says changes no result: it makes the vehicle unfit for the next one (F-12). Opening and running a large network
+on the CPU takes seconds, so it is done on a thread: the next patient's first image must not wait for it.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
-from edge_app.core.errors import BackendError, InputError
+from edge_app.core.errors import BackendError, BundleError, InputError
 from edge_app.core.logs import get_logger, short
-from edge_app.core.types import FloatArray, StudyResult, StudyStatus
+from edge_app.core.types import StudyResult, StudyStatus
 from edge_app.inference.passport import onnx_file
 from edge_app.inference.predict import ImagePredictor, softmax
 from edge_app.inference.select import open_network
@@ -36,21 +39,30 @@ WAITING = 20
 _log = get_logger(__name__)
 
 
-@dataclass(slots=True)
-class _Check:
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    sop_uid: str
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Opinion:
+    """What came of running a study's slices again."""
+
     study_uid: str
-    slices: deque[tuple[str, dict[str, float]]]
-    difference: float = 0.0
-    compared: int = 0
-    problem: str = field(default="")
+    difference: float
+    compared: int
+    problem: str = ""
 
 
 class Canary:
-    """Holds the studies that wait for a second opinion; `step` runs one slice of one of them."""
+    """Holds the studies that wait for a second opinion; `step` begins the next one, or takes in what one has said."""
 
     def __init__(self, ledger: Ledger, models: Models | None) -> None:
         self._ledger, self._models = ledger, models
-        self._waiting: deque[_Check] = deque(maxlen=WAITING)
+        self._waiting: deque[tuple[str, tuple[_Slice, ...]]] = deque(maxlen=WAITING)
+        self._thread: threading.Thread | None = None
+        self._opinion: _Opinion | None = None
         self.last: dict[str, object] | None = None
         """What the heartbeat says of the study that was compared last; None before the first one."""
 
@@ -61,65 +73,63 @@ class Canary:
         if result.study_uid in self_test_uids(self._ledger):
             return  # its answer is compared anyhow, and its images go at once
         known = {row.sop_uid: row.probabilities for row in result.slices if row.probabilities}
-        chosen = [(uid, known[uid]) for uid in result.key_slices if uid in known][:SLICES]
+        chosen = tuple(_Slice(uid, known[uid]) for uid in result.key_slices if uid in known)[:SLICES]
         if chosen:
-            self._waiting.append(_Check(result.study_uid, deque(chosen)))
+            self._waiting.append((result.study_uid, chosen))
 
     def step(self) -> bool:
-        """Run one slice again; False when none waits."""
+        """Go on with the second opinions; False when there is nothing to do just now."""
+        if self._thread is not None:
+            if self._thread.is_alive():
+                return False
+            self._thread = None
+            self._conclude()
+            return True
         if not self._waiting or self._models is None:
             return False
-        check = self._waiting[0]
-        sop_uid, probabilities = check.slices.popleft()
-        try:
-            self._compare(check, sop_uid, probabilities, self._models)
-        except (BackendError, InputError) as error:
-            if self._path_of(check.study_uid, sop_uid):  # else the study was removed while it was read
-                check.problem = error.message
-        if not check.slices:
-            self._waiting.popleft()
-            self._conclude(check)
+        study_uid, slices = self._waiting.popleft()
+        paths = {row.sop_uid: self._ledger.paths.root / row.path for row in self._ledger.instances(study_uid=study_uid)}
+        there = [(row, paths[row.sop_uid]) for row in slices if row.sop_uid in paths]
+        self._thread = threading.Thread(
+            target=self._ask, args=(study_uid, there, self._models), name="canary", daemon=True
+        )
+        self._thread.start()
         return True
 
-    def _compare(self, check: _Check, sop_uid: str, probabilities: dict[str, float], models: Models) -> None:
-        path = self._path_of(check.study_uid, sop_uid)
-        if not path:
-            return  # removed meanwhile, to make room
-        image = read_instance(self._ledger.paths.root / path).image
-        if image is None:
-            raise BackendError("a slice of the result cannot be decoded any more", remedy="Check the disk.")
-        again = self._ask(prepare(image, models.profile).input, sop_uid, models)
-        check.difference = max(check.difference, *(abs(again[label] - value) for label, value in probabilities.items()))
-        check.compared += 1
+    def _ask(self, study_uid: str, slices: list[tuple[_Slice, Path]], models: Models) -> None:
+        """Run the slices again; on the thread, which touches nothing of the worker's but this one field."""
+        difference, compared, problem = 0.0, 0, ""
+        try:
+            with open_network(models.bundle.read(onnx_file("image", "fp32")), threads=1) as reference:
+                predictor = ImagePredictor(reference, models.manifest)
+                for row, path in slices:
+                    image = read_instance(path).image
+                    if image is None:
+                        raise BackendError("a slice cannot be decoded any more", remedy="Check the disk.")
+                    (scores,) = predictor.predict(prepare(image, models.profile).input[None], [row.sop_uid])
+                    again = named(softmax(scores.logits))
+                    moved = (abs(again[label] - value) for label, value in row.probabilities.items())
+                    difference, compared = max(difference, *moved), compared + 1
+        except (BundleError, InputError) as error:
+            problem = error.message
+        self._opinion = _Opinion(study_uid, difference, compared, problem)
 
-    def _path_of(self, study_uid: str, sop_uid: str) -> str:
-        rows = self._ledger.instances(study_uid=study_uid)
-        return next((row.path for row in rows if row.sop_uid == sop_uid), "")
-
-    def _ask(self, prepared: FloatArray, sop_uid: str, models: Models) -> dict[str, float]:
-        # Opened for each slice and let go: a large network held twice would be the memory of the next case.
-        with open_network(models.bundle.read(onnx_file("image", "fp32")), threads=1) as reference:
-            (scores,) = ImagePredictor(reference, models.manifest).predict(prepared[None], [sop_uid])
-        return named(softmax(scores.logits))
-
-    def _conclude(self, check: _Check) -> None:
-        if not check.compared and not check.problem:
-            return
-        ok = not check.problem and check.difference <= LIMIT
-        backend = self._models.backend_name if self._models else ""
+    def _conclude(self) -> None:
+        opinion, self._opinion = self._opinion, None
+        if opinion is None:  # the thread died of something nobody foresaw: its traceback is in the log
+            opinion = _Opinion("", 0.0, 0, "the second opinion failed")
+        elif not self._ledger.instances(study_uid=opinion.study_uid):
+            return  # removed meanwhile, to make room: whatever could not be read says nothing
+        ok = not opinion.problem and opinion.difference <= LIMIT
         self.last = {
-            "difference": round(check.difference, 6),
+            "difference": round(opinion.difference, 6),
             "limit": LIMIT,
             "ok": ok,
-            "slices": check.compared,
-            "problem": check.problem,
+            "slices": opinion.compared,
+            "problem": opinion.problem,
         }
-        self._ledger.audit("canary", {"study_uid": check.study_uid, "backend": backend, **self.last})
+        backend = self._models.backend_name if self._models else ""
+        self._ledger.audit("canary", {"study_uid": opinion.study_uid, "backend": backend, **self.last})
         if not ok:
-            _log.event(
-                330,
-                "slices run again gave another answer",
-                level=logging.ERROR,
-                study=short(check.study_uid),
-                **self.last,
-            )
+            study = short(opinion.study_uid)
+            _log.event(330, "slices run again gave another answer", level=logging.ERROR, study=study, **self.last)
