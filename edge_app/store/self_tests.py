@@ -11,6 +11,7 @@ import shutil
 from typing import Any
 
 from edge_app.core.clock import utc_iso, utc_now
+from edge_app.store.crew import note_crew
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import uid_hash
 
@@ -69,13 +70,9 @@ def last_self_test(ledger: Ledger) -> tuple[str, str, dict[str, Any]] | None:
     return (rows[0][0], rows[0][1], json.loads(rows[0][2])) if rows else None
 
 
-def ask_for(ledger: Ledger) -> int:
-    """Ask the watch for a self-test; returns the number of the request."""
-    with ledger.transaction() as db:
-        db.execute(
-            "INSERT INTO crew (study_uid, kind, body, at_utc) VALUES ('', 'self_test', '{}', ?)", (utc_iso(utc_now()),)
-        )
-        return int(db.execute("SELECT last_insert_rowid()").fetchone()[0])
+def ask_for(ledger: Ledger) -> None:
+    """Ask the watch for a self-test."""
+    note_crew(ledger, "", "self_test", {})
 
 
 def asked_after(ledger: Ledger, request: int) -> int:

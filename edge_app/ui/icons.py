@@ -190,8 +190,6 @@ def _waves_slash(painter: QPainter, ink: QColor, ground: QColor) -> None:
 def _gauge(painter: QPainter, ink: QColor, ground: QColor) -> None:
     painter.drawArc(QRectF(-0.9, -0.7, 1.8, 1.8), -20 * 16, 220 * 16)
     _line(painter, (0, 0.2), (0.5, -0.35))
-    for x, y in ((-0.62, -0.12), (0, -0.42), (0.62, 0.3)):
-        _line(painter, (x, y), (x * 1.0, y))
     painter.setBrush(ink)
     painter.drawEllipse(QPointF(0, 0.2), 0.12, 0.12)
 

@@ -36,7 +36,7 @@ STRINGS: dict[str, tuple[str, str]] = {
     "synthetic": ("SYNTHETIC MODEL - NOT FOR PATIENTS", "SYNTHETISCH - NICHT FÜR PATIENTEN"),
     "unvalidated": ("UNVALIDATED", "NICHT VALIDIERT"),
     "unvalidated_scanner": ("UNVALIDATED SCANNER", "SCANNER NICHT VALIDIERT"),
-    "unvalidated_both": ("UNVALIDATED + SCANNER", "NICHT VALIDIERT + SCANNER"),
+    "unvalidated_both": ("FINDING AND SCANNER UNVALIDATED", "BEFUND UND SCANNER NICHT VALIDIERT"),
     "previous": ("PREVIOUS CASE - not the current patient", "FRÜHERER FALL - nicht der aktuelle Patient"),
     # Headlines: line breaks are part of the design. "NO" never stands apart from "HAEMORRHAGE".
     "head.starting": ("STARTING", "START"),

@@ -113,5 +113,6 @@ def test_a_study_that_calls_itself_a_self_test_is_shown(tmp_path: Path) -> None:
 
 def test_the_crew_can_ask_for_one(ledger: Ledger) -> None:
     assert asked_after(ledger, 0) == 0
-    first = ask_for(ledger)
-    assert asked_after(ledger, 0) == first and asked_after(ledger, first) == 0
+    ask_for(ledger)
+    first = asked_after(ledger, 0)
+    assert first > 0 and asked_after(ledger, first) == 0
