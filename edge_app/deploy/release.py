@@ -18,15 +18,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_app.core.errors import BundleError
-from edge_app.inference.signature import MAX_SIGNATURE_BYTES, SIGNATURE_FILE, Signer, TrustedKeys, parse_signature
+from edge_app.inference.sealed import open_sealed
+from edge_app.inference.signature import Signer, TrustedKeys
 from edge_app.store.containers import (
     CHUNK_BYTES,
     UNREADABLE,
     Files,
-    hash_file,
-    open_container,
     refusal,
-    small_file,
 )
 from edge_app.store.paths import fsync_folder
 
@@ -36,8 +34,6 @@ RELEASE_FILE = "release.json"
 
 MAX_RELEASE_BYTES = 8 << 30
 """Most that all files of a release may hold together."""
-
-MAX_MANIFEST_BYTES = 4 << 20
 
 
 class ReleaseBundle(BaseModel):
@@ -129,27 +125,13 @@ def load_release(path: Path, keys: TrustedKeys) -> Release:
     if not path.exists():
         raise BundleError(f"release {path} does not exist", remedy="Check the path; is the stick mounted?")
     try:
-        files = open_container(path, "release", RELEASE_FILE)
-        sizes = files.sizes()
-        raw = small_file(files, sizes, RELEASE_FILE, MAX_MANIFEST_BYTES, "release", path)
-        signature = None
-        if SIGNATURE_FILE in sizes:
-            signed = small_file(files, sizes, SIGNATURE_FILE, MAX_SIGNATURE_BYTES, "release", path)
-            signature = parse_signature(signed, f"release {path}")
-        signer = keys.check("release", raw, signature, str(path))
-        manifest = _parse(raw, path)
-        if missing := sorted(set(manifest.files) - set(sizes)):
-            raise refusal("release", path, f"{missing[0]} is in {RELEASE_FILE} but not in the release")
-        if extra := sorted(set(sizes) - set(manifest.files) - {RELEASE_FILE, SIGNATURE_FILE}):
-            raise refusal("release", path, f"{extra[0]} is in the release but not in {RELEASE_FILE}")
-        if sum(sizes.values()) > MAX_RELEASE_BYTES:
-            raise refusal("release", path, f"its files hold more than {MAX_RELEASE_BYTES} bytes")
-        for name, wanted in sorted(manifest.files.items()):
-            if hash_file(files, name) != wanted:
-                raise refusal("release", path, f"{name} does not have the hash that {RELEASE_FILE} gives")
+        sealed = open_sealed(path, "release", RELEASE_FILE, keys)
+        manifest = _parse(sealed.raw, path)
+        sealed.check_files(manifest.files, called=RELEASE_FILE, most_bytes=MAX_RELEASE_BYTES)
     except UNREADABLE as error:
         raise refusal("release", path, f"cannot be read: {error}") from error
-    return Release(path, manifest, signer, files)
+    assert sealed.signer is not None  # where there are keys, one of them has signed
+    return Release(path, manifest, sealed.signer, sealed.files)
 
 
 def version_key(version: str) -> tuple[int, ...]:

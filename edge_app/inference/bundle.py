@@ -16,31 +16,23 @@ from pathlib import Path
 from edge_app.core.errors import BundleError
 from edge_app.core.types import ModelIdentity
 from edge_app.inference.manifest import MANIFEST_FILE, Manifest, parse_manifest
+from edge_app.inference.sealed import open_sealed
 from edge_app.inference.signature import (
-    MAX_SIGNATURE_BYTES,
-    SIGNATURE_FILE,
     Signature,
     Signer,
     TrustedKeys,
-    parse_signature,
 )
 from edge_app.store.containers import (
     CHUNK_BYTES,
     UNREADABLE,
     Files,
-    hash_file,
-    open_container,
     refusal,
-    small_file,
 )
 
 __all__ = ["MAX_BUNDLE_BYTES", "Bundle", "demo_bundle_path", "inspect_bundle", "load_bundle"]
 
 MAX_BUNDLE_BYTES = 4 << 30
 """Most that all files of a bundle may hold together: a ViT-L/16 in FP32 is 1.2 GB."""
-
-MAX_MANIFEST_BYTES = 1 << 20
-"""Most that a manifest may hold; a real one has some 10 kB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,25 +118,20 @@ def load_bundle(path: Path | None = None, keys: TrustedKeys | None = None) -> Bu
     if not path.exists():
         raise BundleError(f"bundle {path} does not exist", remedy="Check the path given as `bundle`.")
     try:
-        files = open_container(path, "bundle", MANIFEST_FILE)
-        sizes = files.sizes()
-        raw = small_file(files, sizes, MANIFEST_FILE, MAX_MANIFEST_BYTES, "bundle", path)
-        signature = None
-        if SIGNATURE_FILE in sizes:
-            signed = small_file(files, sizes, SIGNATURE_FILE, MAX_SIGNATURE_BYTES, "bundle", path)
-            signature = parse_signature(signed, f"bundle {path}")
-        signer = keys.check("bundle", raw, signature, str(path)) if keys else None
-        manifest, sha256 = parse_manifest(raw, str(path))
-        _check_names(path, sizes, manifest)
-        for name, wanted in sorted(manifest.files.items()):
-            if hash_file(files, name) != wanted:
-                raise _refusal(path, f"{name} does not have the hash that the manifest gives")
+        sealed = open_sealed(path, "bundle", MANIFEST_FILE, keys)
+        manifest, sha256 = parse_manifest(sealed.raw, str(path))
+        sealed.check_files(manifest.files, called="the manifest", most_bytes=MAX_BUNDLE_BYTES)
     except UNREADABLE as error:
         raise _refusal(path, f"cannot be read: {error}") from error
+    signer = sealed.signer
     identity = ModelIdentity(
-        manifest.name, manifest.version, sha256, manifest.synthetic, signer is not None and signer.development
+        manifest.name,
+        manifest.version,
+        sha256,
+        manifest.synthetic,
+        signer is not None and signer.development,
     )
-    return Bundle(path, manifest, raw, signature, signer, identity, files)
+    return Bundle(path, manifest, sealed.raw, sealed.signature, signer, identity, sealed.files)
 
 
 def inspect_bundle(bundle: Bundle) -> dict[str, object]:
@@ -156,15 +143,6 @@ def inspect_bundle(bundle: Bundle) -> dict[str, object]:
         "signature": bundle.signature.model_dump(mode="json") if bundle.signature else None,
         **manifest.model_dump(mode="json", exclude={"calibration": {"reliability"}}),
     }
-
-
-def _check_names(path: Path, sizes: dict[str, int], manifest: Manifest) -> None:
-    if missing := sorted(set(manifest.files) - set(sizes)):
-        raise _refusal(path, f"{missing[0]} is in the manifest but not in the bundle")
-    if extra := sorted(set(sizes) - set(manifest.files) - {MANIFEST_FILE, SIGNATURE_FILE}):
-        raise _refusal(path, f"{extra[0]} is in the bundle but not in the manifest")
-    if sum(sizes.values()) > MAX_BUNDLE_BYTES:
-        raise _refusal(path, f"its files hold {sum(sizes.values())} bytes, at most {MAX_BUNDLE_BYTES} are read")
 
 
 def _refusal(path: Path, what: str) -> BundleError:

@@ -9,6 +9,7 @@ import pytest
 
 from edge_app.core.errors import BundleError
 from edge_app.inference import bundle as bundle_module
+from edge_app.inference import sealed as sealed_module
 from edge_app.inference.bundle import inspect_bundle, load_bundle
 from edge_app.inference.manifest import IMAGE_FILE, MANIFEST_FILE, MODEL_CARD_FILE
 from tests.bundles import write_tiny_bundle, zip_bundle
@@ -123,7 +124,7 @@ def test_a_manifest_that_is_no_json_or_far_too_large_is_refused(folder: Path) ->
     (folder / MANIFEST_FILE).write_text("{")
     with pytest.raises(BundleError, match=MANIFEST_FILE):
         load_bundle(folder)
-    (folder / MANIFEST_FILE).write_bytes(b" " * (bundle_module.MAX_MANIFEST_BYTES + 1))
+    (folder / MANIFEST_FILE).write_bytes(b" " * (sealed_module.MAX_INDEX_BYTES + 1))
     with pytest.raises(BundleError, match=MANIFEST_FILE):
         load_bundle(folder)
 
