@@ -12,11 +12,10 @@ import logging
 import threading
 from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
 
-from edge_app.core.errors import BackendError, BundleError, InputError
+from edge_app.core.errors import BundleError, InputError, PixelError
 from edge_app.core.logs import get_logger, short
-from edge_app.core.types import StudyResult, StudyStatus
+from edge_app.core.types import FloatArray, StudyResult, StudyStatus
 from edge_app.inference.passport import onnx_file
 from edge_app.inference.predict import ImagePredictor, softmax
 from edge_app.inference.select import open_network
@@ -62,6 +61,7 @@ class Canary:
         self._ledger, self._models = ledger, models
         self._waiting: deque[tuple[str, tuple[_Slice, ...]]] = deque(maxlen=WAITING)
         self._thread: threading.Thread | None = None
+        self._asked = ""
         self._opinion: _Opinion | None = None
         self.last: dict[str, object] | None = None
         """What the heartbeat says of the study that was compared last; None before the first one."""
@@ -82,44 +82,54 @@ class Canary:
         if self._thread is not None:
             if self._thread.is_alive():
                 return False
-            self._thread = None
-            self._conclude()
+            # A thread that died of something nobody foresaw has left none: its traceback is in the log.
+            opinion = self._opinion or _Opinion(self._asked, 0.0, 0, "the second opinion failed")
+            self._thread = self._opinion = None
+            self._conclude(opinion)
             return True
         if not self._waiting or self._models is None:
             return False
         study_uid, slices = self._waiting.popleft()
-        paths = {row.sop_uid: self._ledger.paths.root / row.path for row in self._ledger.instances(study_uid=study_uid)}
-        there = [(row, paths[row.sop_uid]) for row in slices if row.sop_uid in paths]
-        self._thread = threading.Thread(
-            target=self._ask, args=(study_uid, there, self._models), name="canary", daemon=True
-        )
+        try:
+            prepared = self._prepare(study_uid, slices, self._models)
+        except InputError as error:
+            self._conclude(_Opinion(study_uid, 0.0, 0, error.message))
+            return True
+        self._asked = study_uid
+        self._thread = threading.Thread(target=self._ask, args=(study_uid, prepared, self._models), daemon=True)
         self._thread.start()
         return True
 
-    def _ask(self, study_uid: str, slices: list[tuple[_Slice, Path]], models: Models) -> None:
+    def _prepare(self, study_uid: str, slices: tuple[_Slice, ...], models: Models) -> list[tuple[_Slice, FloatArray]]:
+        """Read the slices again; here and not on the thread, because decoders share state of the whole process."""
+        paths = {row.sop_uid: self._ledger.paths.root / row.path for row in self._ledger.instances(study_uid=study_uid)}
+        prepared = []
+        for row in slices:
+            if row.sop_uid not in paths:
+                continue  # removed meanwhile, to make room
+            image = read_instance(paths[row.sop_uid]).image
+            if image is None:
+                raise PixelError("a slice of the result cannot be decoded any more", remedy="Check the disk.")
+            prepared.append((row, prepare(image, models.profile).input))
+        return prepared
+
+    def _ask(self, study_uid: str, prepared: list[tuple[_Slice, FloatArray]], models: Models) -> None:
         """Run the slices again; on the thread, which touches nothing of the worker's but this one field."""
-        difference, compared, problem = 0.0, 0, ""
+        difference, problem = 0.0, ""
         try:
             with open_network(models.bundle.read(onnx_file("image", "fp32")), threads=1) as reference:
                 predictor = ImagePredictor(reference, models.manifest)
-                for row, path in slices:
-                    image = read_instance(path).image
-                    if image is None:
-                        raise BackendError("a slice cannot be decoded any more", remedy="Check the disk.")
-                    (scores,) = predictor.predict(prepare(image, models.profile).input[None], [row.sop_uid])
+                for row, image in prepared:
+                    (scores,) = predictor.predict(image[None], [row.sop_uid])
                     again = named(softmax(scores.logits))
-                    moved = (abs(again[label] - value) for label, value in row.probabilities.items())
-                    difference, compared = max(difference, *moved), compared + 1
-        except (BundleError, InputError) as error:
+                    difference = max(difference, *(abs(again[key] - value) for key, value in row.probabilities.items()))
+        except BundleError as error:
             problem = error.message
-        self._opinion = _Opinion(study_uid, difference, compared, problem)
+        self._opinion = _Opinion(study_uid, difference, len(prepared), problem)
 
-    def _conclude(self) -> None:
-        opinion, self._opinion = self._opinion, None
-        if opinion is None:  # the thread died of something nobody foresaw: its traceback is in the log
-            opinion = _Opinion("", 0.0, 0, "the second opinion failed")
-        elif not self._ledger.instances(study_uid=opinion.study_uid):
-            return  # removed meanwhile, to make room: whatever could not be read says nothing
+    def _conclude(self, opinion: _Opinion) -> None:
+        if not self._ledger.instances(study_uid=opinion.study_uid):
+            return  # removed meanwhile: whatever could not be read says nothing
         ok = not opinion.problem and opinion.difference <= LIMIT
         self.last = {
             "difference": round(opinion.difference, 6),
