@@ -344,6 +344,7 @@ def load_settings(path: Path) -> Settings:
             ("worklist", settings.worklist, ("tls_certificate", "tls_key", "tls_authority")),
             ("delivery", settings.delivery, ("tls_certificate", "tls_key", "tls_authority", "credentials")),
             ("analysis", settings.analysis, ("bundle", "engines", "trusted_keys")),
+            ("watch", settings.watch, ("metrics_file",)),
         )
     }
     return settings.model_copy(update={"data": (path.parent / settings.data).resolve(), **sections})

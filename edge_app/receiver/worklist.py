@@ -22,7 +22,7 @@ from pynetdicom.sop_class import ModalityWorklistInformationFind
 
 from edge_app.core.clock import monotonic_s, utc_now
 from edge_app.core.config import WorklistSettings
-from edge_app.core.errors import NetworkError
+from edge_app.core.errors import ConfigError, NetworkError
 from edge_app.core.logs import get_logger
 from edge_app.receiver.tls import worklist_context
 from edge_app.store.ledger import Ledger
@@ -103,7 +103,7 @@ class WorklistWatch:
     def _ask(self) -> bool:
         try:
             orders = self._fetch(self._settings)
-        except NetworkError as error:
+        except (NetworkError, ConfigError) as error:  # a certificate that is just being renewed, say
             _log.event(218, "worklist not reached", level=logging.WARNING, why=error.message)
             return False
         put_orders(self._ledger, orders)
@@ -124,6 +124,8 @@ def fetch_orders(settings: WorklistSettings) -> list[Order]:
     ------
     NetworkError
         If it cannot be reached, refuses, or answers with a failure.
+    ConfigError
+        If it is to be asked over TLS and a certificate or key cannot be read.
     """
     aet, _, address = settings.peer.rpartition("://")[2].rpartition("@")
     host, _, port = address.rpartition(":")

@@ -69,11 +69,6 @@ class Selection:
     candidates: tuple[Candidate, ...] = ()
     reason: Reason | None = None
 
-    @property
-    def by_crew(self) -> bool:
-        """Say whether the crew chose, not the rule."""
-        return self.why == "crew"
-
 
 def make_candidates(
     headers: Iterable[SliceHeader], measures: Mapping[str, SliceMeasures] | None = None

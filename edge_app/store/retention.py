@@ -12,9 +12,9 @@ from datetime import timedelta
 
 from edge_app.core.clock import utc_iso, utc_now
 from edge_app.store.ledger import Ledger
-from edge_app.store.paths import uid_hash
+from edge_app.store.paths import StorePaths, uid_hash
 
-__all__ = ["delivered_studies", "make_room", "remove_study"]
+__all__ = ["delivered_studies", "make_room", "remove_files", "remove_study"]
 
 _DELIVERED = """
 SELECT i.study_uid FROM instances i GROUP BY i.study_uid
@@ -56,14 +56,25 @@ def remove_study(ledger: Ledger, study_uid: str, *, keep_days: float = 0.0) -> b
     with ledger.transaction() as db:
         if study_uid not in delivered_studies(ledger, keep_days=keep_days):
             return False
-        for part in ("instances", "frames", "results"):
-            folder = ledger.paths.root / part / uid_hash(study_uid)
-            if folder.is_dir():
-                shutil.rmtree(folder)
+        remove_files(ledger.paths, study_uid)
         for table in ("instances", "frames", "studies"):
             db.execute(f"DELETE FROM {table} WHERE study_uid = ?", (study_uid,))
         ledger.audit("study_removed", {"study_uid": study_uid})
     return True
+
+
+def remove_files(paths: StorePaths, study_uid: str) -> None:
+    """Remove all files that a study has in the store.
+
+    Raises
+    ------
+    OSError
+        If one cannot be removed.
+    """
+    for part in ("instances", "frames", "results"):
+        folder = paths.root / part / uid_hash(study_uid)
+        if folder.is_dir():
+            shutil.rmtree(folder)
 
 
 def make_room(

@@ -7,13 +7,12 @@ hides it, or a scanner could send a patient who is not seen.
 from __future__ import annotations
 
 import json
-import shutil
 from typing import Any
 
 from edge_app.core.clock import utc_iso, utc_now
 from edge_app.store.crew import note_crew
 from edge_app.store.ledger import Ledger
-from edge_app.store.paths import uid_hash
+from edge_app.store.retention import remove_files
 
 __all__ = [
     "CALLING_AET",
@@ -29,7 +28,7 @@ __all__ = [
 CALLING_AET = "MSU-SELFTEST"
 """Has to be among `receiver.peers`, like every other peer."""
 
-_TABLES = ("instances", "conflicts", "frames", "studies", "attempts", "results", "outbox")
+_TABLES = ("instances", "conflicts", "frames", "studies", "attempts", "results", "outbox", "order_matches")
 
 
 def announce(ledger: Ledger, study_uid: str) -> None:
@@ -52,10 +51,14 @@ def finish(ledger: Ledger, study_uid: str, outcome: str, body: dict[str, Any]) -
         ``passed``, ``failed`` or ``stopped``.
     body
         What was compared, for the record.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be removed; the rows stay.
     """
     with ledger.transaction() as db:
-        for part in ("instances", "frames", "results"):
-            shutil.rmtree(ledger.paths.root / part / uid_hash(study_uid), ignore_errors=True)
+        remove_files(ledger.paths, study_uid)
         for table in _TABLES:
             db.execute(f"DELETE FROM {table} WHERE study_uid = ?", (study_uid,))
         db.execute(

@@ -36,7 +36,7 @@ class SiteThresholds:
 
 
 def choose_site_thresholds(
-    scores: Sequence[float], truth: Sequence[bool], before: tuple[float, float], *, least_rate: float = LEAST_RATE
+    scores: Sequence[float], truth: Sequence[bool], before: tuple[float, float]
 ) -> SiteThresholds:
     """Choose thresholds.
 
@@ -46,8 +46,6 @@ def choose_site_thresholds(
         Of each patient: calibrated haemorrhage probability, and whether there was one.
     before
         Thresholds that were in use, for comparison.
-    least_rate
-        See `LEAST_RATE`.
 
     Raises
     ------
@@ -56,8 +54,8 @@ def choose_site_thresholds(
     """
     bled = sorted(score for score, true in zip(scores, truth, strict=True) if true)
     others = sorted(score for score, true in zip(scores, truth, strict=True) if not true)
-    missed = _allowed(len(bled), least_rate, "with haemorrhage")
-    false = _allowed(len(others), least_rate, "without haemorrhage")
+    missed = _allowed(len(bled), "with haemorrhage")
+    false = _allowed(len(others), "without haemorrhage")
     # Rounded away from the patients: down to what must still be detected, up from what must not be suspected.
     t_lo = min(math.floor(bled[missed] * _STEPS) / _STEPS, MAX_T_LO)
     t_hi = min(max((math.floor(others[len(others) - 1 - false] * _STEPS) + 1) / _STEPS, MIN_T_HI), 1.0)
@@ -65,7 +63,7 @@ def choose_site_thresholds(
         t_lo,
         t_hi,
         {
-            "least_rate": least_rate,
+            "least_rate": LEAST_RATE,
             "with_haemorrhage": len(bled),
             "without_haemorrhage": len(others),
             "now": rates_at(bled, others, t_lo, t_hi),
@@ -84,19 +82,19 @@ def rates_at(bled: Sequence[float], others: Sequence[float], t_lo: float, t_hi: 
     }
 
 
-def _allowed(count: int, least_rate: float, what: str) -> int:
-    """Return how many of `count` may be on the wrong side with the interval still reaching `least_rate`."""
-    if not _reaches(rate(count, count), least_rate):
-        needed = next(n for n in range(count + 1, 100_000) if _reaches(rate(n, n), least_rate))
+def _allowed(count: int, what: str) -> int:
+    """Return how many of `count` may be on the wrong side with the interval still reaching `LEAST_RATE`."""
+    if not _reaches(rate(count, count)):
+        needed = next(n for n in range(count + 1, 100_000) if _reaches(rate(n, n)))
         raise InputError(
-            f"{count} patients {what} with a known outcome, at least {needed} are needed for {least_rate:.0%}",
+            f"{count} patients {what} with a known outcome, at least {needed} are needed for {LEAST_RATE:.0%}",
             remedy="Import more outcomes, or keep the bundle's own thresholds.",
         )
     wrong = 0
-    while _reaches(rate(count - wrong - 1, count), least_rate):
+    while _reaches(rate(count - wrong - 1, count)):
         wrong += 1
     return wrong
 
 
-def _reaches(found: Rate, least_rate: float) -> bool:
-    return found.low is not None and found.low >= least_rate
+def _reaches(found: Rate) -> bool:
+    return found.low is not None and found.low >= LEAST_RATE

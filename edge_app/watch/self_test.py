@@ -140,7 +140,10 @@ class SelfTest:
             problems = [f"{error.code} {error.message}"]
         took_s = round(self._clock() - began_s, 2)
         outcome = "stopped" if self._stop.is_set() else "failed" if problems else "passed"
-        self_tests.finish(self._ledger, phantom.study_uid, outcome, {"problems": list(problems), "took_s": took_s})
+        try:
+            self_tests.finish(self._ledger, phantom.study_uid, outcome, {"problems": list(problems), "took_s": took_s})
+        except OSError as error:
+            problems = [*problems, f"its files cannot be removed: {error.strerror}"]
         if problems:
             self._finding = Finding(CHECK, False, "; ".join(problems), _REMEDY, "F-01")
         elif outcome == "passed":

@@ -73,7 +73,7 @@ class Changeover:
             self._refuse("the worker died while it tried it")
         if self._follows and self._store.has("next") and not self._store.has("current"):
             self.take_up()
-        if self.models is None:
+        else:
             self._open()
 
     def due(self, quiet_s: float) -> bool:
@@ -111,6 +111,7 @@ class Changeover:
             self.models = self._load()
         except BundleError as error:
             self.problem = str(error)
+            self._engines = ()  # what engines there are is looked at again when a bundle can be loaded
             _log.event(320, "no model", level=logging.ERROR, problem=self.problem)
         else:
             self._opened(self.models)

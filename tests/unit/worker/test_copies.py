@@ -22,7 +22,6 @@ def test_copies_that_hold_the_same_pixels_give_the_same_probabilities(head: list
         assert copy.key_slices == original.key_slices
 
 
-@pytest.mark.requirement("R14")
 @pytest.mark.parametrize("name", ["finer pixels", "thinner slices"])
 def test_a_resampled_copy_is_analysed_too(head: list[FileDataset], models: Models, name: str) -> None:
     original, copy = analyse(head, models), analyse(COPIES[name](head), models)
