@@ -28,6 +28,12 @@ def prepare_socket(connection: socket.socket, stalled_timeout_s: float) -> None:
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # A vehicle that drives out of coverage gets no reset: without this the kernel keeps trying for 15 minutes.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(stalled_timeout_s * 1000))
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        # That time counts only while something of ours is not acknowledged. A link that dies while we wait for the
+        # answer to an object that is wholly there would else be noticed after `answer_timeout_s` only: ten minutes.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, round(stalled_timeout_s / 3)))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, round(stalled_timeout_s / 6)))
 
 
 class Calls:

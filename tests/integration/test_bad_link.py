@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,45 @@ def test_after_an_outage_everything_is_there_once_and_the_message_was_first(tmp_
 
 def _proofs(ledger: Ledger, destination: str) -> set[str]:
     return {row.proof for row in outbox.deliveries(ledger, ct_uid(1), destination).values()}
+
+
+def test_a_link_that_dies_while_the_answer_is_awaited_is_noticed() -> None:
+    """Everything we sent is acknowledged by then, so that nothing is sent again which could fail."""
+    with bad_link() as link:
+        link.shape(kbit_s=256, round_trip_ms=20, loss_percent=0)
+        peer = subprocess.Popen([*link.centre, sys.executable, "-c", SILENT_PEER], stdout=subprocess.PIPE, text=True)
+        caller = None
+        try:
+            assert peer.stdout is not None and peer.stdout.readline() == "listening\n"
+            caller = subprocess.Popen([*link.car, sys.executable, "-c", CALLER], stdout=subprocess.PIPE, text=True)
+            assert peer.stdout.readline() == "all there\n"
+            link.shape(kbit_s=256, round_trip_ms=20, loss_percent=100)
+            out, _ = caller.communicate(timeout=60)
+            assert out == "noticed\n"
+        finally:
+            for process in filter(None, (peer, caller)):
+                process.kill()
+                process.communicate()
+
+
+SILENT_PEER = f"""
+import socket
+server = socket.create_server(("{CENTRE}", {CENTRE_PORT}))
+print("listening", flush=True)
+connection, _ = server.accept()
+assert connection.recv(4) == b"here"
+print("all there", flush=True)
+connection.recv(1)
+"""
+
+CALLER = f"""
+import socket
+from edge_app.delivery.calls import prepare_socket
+connection = socket.create_connection(("{CENTRE}", {CENTRE_PORT}))
+prepare_socket(connection, 2.0)
+connection.sendall(b"here")
+try:
+    connection.recv(1)
+except TimeoutError:
+    print("noticed", flush=True)
+"""
