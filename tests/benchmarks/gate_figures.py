@@ -71,7 +71,7 @@ REAL: dict[str, str] = {
 def judge(
     objects: Sequence[FileDataset], known: Mapping[str, SliceMeasures] | None = None, *, validated: bool = True
 ) -> tuple[list[str], dict[str, float]]:
-    """Return the codes the vehicle would show for a study, and its artefact scores; no codes mean that it is judged.
+    """Return the codes of gate and quality checks for a study, and its scores; none: the networks may judge it.
 
     `known` measures spare decoding; `validated` asks for the scanner too, as with ``unvalidated_scanner = "withhold"``.
     """
