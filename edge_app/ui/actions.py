@@ -19,9 +19,18 @@ _NOTHING = ActionButton("", "")
 
 
 def actions(
-    state: ScreenState, study: StudyView | None, desk: Desk, *, previous: bool, awaited: bool = False
+    state: ScreenState,
+    study: StudyView | None,
+    desk: Desk,
+    *,
+    previous: bool,
+    awaited: bool = False,
+    locked: bool = False,
 ) -> tuple[ActionButton, ...]:
-    """Return the buttons of zone 7, one for each place; `awaited` is a patient who was announced."""
+    """Return the buttons of zone 7, one for each place; `awaited` is a patient who was announced.
+
+    A screen that is `locked` may be in any state without a case, and unlocks in all of them (R81).
+    """
 
     def button(action: str, key: str, *, lit: bool = False) -> ActionButton:
         return ActionButton(action, text(f"action.{key}", desk.language), lit)
@@ -30,7 +39,7 @@ def actions(
     if state is ScreenState.READ_FIRST:
         seen, not_seen, unsure = (button(f"impression:{word}", word) for word in IMPRESSIONS)
         first = seen, not_seen, unsure
-    elif state is ScreenState.LOCKED:
+    elif locked:
         first = button("unlock", "unlock"), _NOTHING, _NOTHING
     elif state in RESULT_STATES and study is not None and study.result is not None:
         entry = study.crew.get("opinion")
@@ -39,7 +48,7 @@ def actions(
         first = agree, disagree, unsure
     elif state is ScreenState.NO_AI_RESULT and can_choose(study) and not previous:
         first = button(f"open:{Sheet.SERIES.value}", "series"), _NOTHING, _NOTHING
-    elif study is None and state not in (ScreenState.STARTING, ScreenState.LOCKED):
+    elif study is None and state is not ScreenState.STARTING:
         new = button("announce:over", "no_case") if awaited else button("announce", "announce")
         first = new, _NOTHING, _NOTHING
     notify = hand_over = _NOTHING
@@ -50,9 +59,8 @@ def actions(
         notify = button(f"open:{Sheet.NOTIFY.value}", "notify_revised" if old else "notify", lit=sent and not old)
     if study is not None and state in TERMINAL_STATES:
         hand_over = button(f"open:{Sheet.HAND_OVER.value}", "hand_over", lit=desk.sheet is Sheet.HAND_OVER)
-    hidden = state is ScreenState.LOCKED
-    cases = _NOTHING if hidden else button("cases", "cases")
-    menu = _NOTHING if hidden else button(f"open:{Sheet.MENU.value}", "menu", lit=desk.sheet is Sheet.MENU)
+    cases = _NOTHING if locked else button("cases", "cases")
+    menu = _NOTHING if locked else button(f"open:{Sheet.MENU.value}", "menu", lit=desk.sheet is Sheet.MENU)
     return (*first, notify, hand_over, cases, menu)
 
 

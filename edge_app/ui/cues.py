@@ -60,7 +60,7 @@ def cue_between(before: ScreenModel | None, after: ScreenModel) -> Cue | None:
         return None
     if after.state in _PROBLEMS and after.state is not before.state:
         return Cue.PROBLEM
-    if after.state in _READABLE and before.state is not _S.READ_FIRST and before.state is not _S.LOCKED:
+    if after.state in _READABLE and before.state is not _S.READ_FIRST and not before.locked:
         return Cue.RESULT
     return Cue.COMPLETE if after.state in _WORKING and before.state not in _WORKING else None
 

@@ -115,13 +115,14 @@ def present(
         ),
         alerts=alerts(snapshot, state, language, now.monotonic_s),
         info=_info(study, result, language),
-        actions=actions(state, study, desk, previous=previous, awaited=waiting is not None),
+        actions=actions(state, study, desk, previous=previous, awaited=waiting is not None, locked=locked),
         heat_map=ActionButton("heat_map", text("action.heat_map", language), desk.heat_map)
         if heat_map_possible(state)
         else ActionButton("", ""),
         sheet=sheet_model(snapshot, study, state, desk, now, site),
         clean=_clean(desk, now),
         full=desk.full and study is not None,
+        locked=locked,
         muted=desk.muted_until_s is not None,
         cases_texts=CasesTexts(
             close=text("action.close", language),

@@ -274,6 +274,8 @@ class ScreenModel:
     clean: str
     """Words over the whole screen while it is wiped; "" otherwise."""
     full: bool
+    locked: bool
+    """No case is shown; the state says what else there is."""
     muted: bool
     """No cue is played now (R73)."""
     cases_texts: CasesTexts

@@ -18,7 +18,6 @@ from edge_app.ui.result_panel import ResultPanel
 from edge_app.ui.screen_model import ActionButton, ScreenModel
 from edge_app.ui.sheet_panel import SheetPanel
 from edge_app.ui.slice_strip import SliceStrip
-from edge_app.ui.states import ScreenState
 from edge_app.ui.text import FitText
 from edge_app.ui.theme import THEMES, Panel, TextHeight, Theme
 from edge_app.ui.top_bands import ClockBand, PatientBand
@@ -204,7 +203,7 @@ class MainWindow(QWidget):
         self.sheet.show_sheet(model.sheet, theme)
         self.clean.show_words(model.clean, theme)
         sheet = model.sheet.name if model.sheet else ""
-        self._waits_for_line = model.state is ScreenState.LOCKED or sheet in ("pin", "confirm")
+        self._waits_for_line = model.locked or sheet in ("pin", "confirm")
         self._stack()
 
     def _show_action(self, button: TouchButton, action: ActionButton, theme: Theme) -> None:

@@ -534,6 +534,7 @@ SHEETS: dict[str, Setup] = {
     "role": Setup(_HAEMORRHAGE, taps=("opinion:agree",)),
     "new_case": Setup(_HAEMORRHAGE, taps=("open:new_case",)),
     "locked_over_a_case": Setup(_locked_over_a_case, late_s=CASE_ACTIVE_S + 1),
+    "locked_model_missing": Setup(_locked, {"problem": "E-101 bundle missing", "synthetic": False}),
     "badge": Setup(_locked, site={"badges": ("ab" * 32,)}, taps=("unlock",)),
     "pin": Setup(_locked, site={"pin": "4711"}, taps=("unlock", "pin:4", "pin:7")),
     "clean": Setup(_HAEMORRHAGE, taps=("clean",)),

@@ -86,3 +86,14 @@ def test_a_locked_screen_shows_no_case_by_any_key(tmp_path: Path, qapp: object) 
         assert "MUSTERMANN" not in " ".join(text.words for text in window.texts)
         screen.window.action.emit("unlock")
         screen.until(lambda: screen.model.state is ScreenState.HAEMORRHAGE, "the case")
+
+
+@pytest.mark.requirement("R81")
+def test_a_locked_screen_can_be_unlocked_whatever_is_broken(tmp_path: Path, qapp: object) -> None:
+    with open_scene("locked_model_missing", tmp_path, badges=(badge_hash("04A219"),)) as screen:
+        assert screen.model.state is ScreenState.MODEL_MISSING and screen.model.locked
+        assert [button.action for button in screen.model.actions if button.action] == ["unlock"]
+        screen.window.activateWindow()
+        type_line(screen, "04A219")
+        assert not screen.model.locked and screen.model.state is ScreenState.MODEL_MISSING
+        assert "open:menu" in [button.action for button in screen.model.actions]
