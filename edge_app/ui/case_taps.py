@@ -33,7 +33,7 @@ def scan_wristband(t: Tap) -> Step:
     patient = t.study.patient if t.study else {}
     if t.value and t.value in (str(patient.get("id") or ""), str(patient.get("accession") or "")):
         return _confirmed(t, "wristband")
-    return Step(replace(t.desk, scanned=t.value), (t.keep("identity_differs", scanned=t.value),))
+    return Step(replace(t.desk, sheet=Sheet.CONFIRM, scanned=t.value), (t.keep("identity_differs", scanned=t.value),))
 
 
 def _confirmed(t: Tap, how: str) -> Step:

@@ -104,6 +104,9 @@ def test_a_wristband_confirms_its_own_patient_and_nobody_else() -> None:
     assert (
         nobody.desk.sheet is Sheet.ROLE and press(nobody.desk, "role:nurse", study=case).entries[0].kind == "identity"
     )
+    differs = press(scan(replace(asking, role=""), "8", case, MOMENT, SITE).desk, "role:nurse", study=case)
+    assert differs.desk.sheet is Sheet.CONFIRM and differs.desk.scanned == "8", "the role does not swallow the warning"
+    assert [kept.kind for kept in differs.entries] == ["identity_differs", "desk"]
     assert scan(NURSE, "7", case, MOMENT, SITE).entries == (), "not while nobody asks"
 
 
