@@ -32,6 +32,7 @@ __all__ = [
     "facts_of",
     "is_alive",
     "phase_of",
+    "sending_is_off",
     "unfit_codes",
     "waits_in_vain",
     "waits_s",
@@ -226,6 +227,12 @@ def phase_of(study: StudyView, now_s: float) -> Phase:
     if study.association in ("aborted", "lost") or (silent and study.association == "open"):
         return Phase.STALLED
     return Phase.RECEIVING
+
+
+def sending_is_off(snapshot: Snapshot) -> bool:
+    """Return whether the settings name nobody to send to."""
+    deliver = snapshot.heartbeats.get("deliver")
+    return deliver is not None and deliver.detail.get("link") == "off"
 
 
 def disk_of(snapshot: Snapshot) -> Disk:

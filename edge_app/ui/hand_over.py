@@ -8,7 +8,7 @@ from datetime import datetime
 from edge_app.core.types import StudyResult
 from edge_app.store.crew import CrewEntry
 from edge_app.ui import formats
-from edge_app.ui.facts import Moment
+from edge_app.ui.facts import Moment, sending_is_off
 from edge_app.ui.identity import case_tag, display_name
 from edge_app.ui.notice_texts import notice_words
 from edge_app.ui.result_texts import about_ischaemia
@@ -74,8 +74,6 @@ def card(
     """Return the card of a case as things are now; `state` is the study's, worked out where it is not given."""
     state = state_of(snapshot, study, now) if state is None else state
     result = study.result
-    deliver = snapshot.heartbeats.get("deliver")
-    off = deliver is not None and deliver.detail.get("link") == "off"
     quality = " · ".join(result.quality) if result and result.quality else text("card.no_remarks", language)
     lines = [
         ("patient", _patient(study, language, now, hidden=hidden)),
@@ -85,7 +83,10 @@ def card(
         ("model", _model(result)),
         ("crew", f"{_crew(study, language, now)} · {_reviewed(study, language, now)}"),
         ("second", second_words(study, state, language, now)),
-        ("sent", f"{delivery_words(study, language, now, off=off)} · {_notified(study, language, now)}"),
+        (
+            "sent",
+            f"{delivery_words(study, language, now, off=sending_is_off(snapshot))} · {_notified(study, language, now)}",
+        ),
     ]
     return Card(
         text("sheet.hand_over", language),

@@ -14,7 +14,7 @@ from edge_app.triage.decision import ISCHAEMIA_OFF, ISCHAEMIA_TOO
 from edge_app.ui import formats
 from edge_app.ui.actions import actions, heat_map_possible
 from edge_app.ui.desk import Desk, Sheet, is_active
-from edge_app.ui.facts import Moment, waits_s
+from edge_app.ui.facts import Moment, sending_is_off, waits_s
 from edge_app.ui.hand_over import delivery_words, verdict_words
 from edge_app.ui.identity import HIDDEN, display_name, similar_today
 from edge_app.ui.result_texts import about_ischaemia, result_texts
@@ -285,15 +285,13 @@ def _case(
     status = verdict_words(state, language)
     if state in (ScreenState.NO_AI_RESULT, ScreenState.FAILED) and study.result and study.result.reasons:
         status += f"  {study.result.reasons[0].code}"
-    deliver = snapshot.heartbeats.get("deliver")
-    off = deliver is not None and deliver.detail.get("link") == "off"
     details = ["" if desk.curtain else formats.clean(study.patient.get("id"), 20), study_time(study.patient, language)]
     return CaseRow(
         study_uid=study.study_uid,
         name=display_name(study, language, 28, hidden=desk.curtain),
         details="    ".join(part for part in details if part),
         status=status,
-        delivery=delivery_words(study, language, now, off=off),
+        delivery=delivery_words(study, language, now, off=sending_is_off(snapshot)),
         look=LOOKS[state],
         current=current,
     )
