@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from edge_app.core.clock import utc_now
 from edge_app.ui import formats
 from edge_app.ui.facts import Moment
 from edge_app.ui.snapshot import StudyView
@@ -44,7 +43,7 @@ def must_call(study: StudyView, language: str, now: Moment, *, off: bool) -> str
         return text("notify.failed", language)
     if off:
         return text("notify.off", language)
-    if _age_s(sent.at_utc) <= NO_ANSWER_S:
+    if _age_s(sent.at_utc, now) <= NO_ANSWER_S:
         return ""
     return text("notify.not_sent" if notice is not None and notice.state == "queued" else "notify.call", language)
 
@@ -56,10 +55,12 @@ def notice_words(study: StudyView, language: str, now: Moment) -> str:
         return ""
     if notice is not None and notice.state == "queued":
         return text("notify.queued", language, at=local_time(sent.at_utc, now))
-    at_utc = notice.sent_utc if notice is not None and notice.sent_utc else sent.at_utc
     answer = answer_words(study, language, now)
+    if notice is not None and notice.state == "failed":
+        return answer or text("notify.failed", language)
+    at_utc = notice.sent_utc if notice is not None and notice.sent_utc else sent.at_utc
     return f"{text('notify.sent', language, at=local_time(at_utc, now))} · {answer or text('notify.waiting', language)}"
 
 
-def _age_s(at_utc: str) -> float:
-    return (utc_now() - datetime.fromisoformat(at_utc.replace("Z", "+00:00"))).total_seconds()
+def _age_s(at_utc: str, now: Moment) -> float:
+    return (now.local - datetime.fromisoformat(at_utc.replace("Z", "+00:00"))).total_seconds()

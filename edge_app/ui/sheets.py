@@ -13,7 +13,7 @@ from edge_app.core.config import ScreenSettings
 from edge_app.ui import formats
 from edge_app.ui.about import about_lines
 from edge_app.ui.desk import IMPRESSIONS, ROLES, SOURCES, Desk, Sheet, is_active
-from edge_app.ui.facts import Moment
+from edge_app.ui.facts import Moment, sending_is_off
 from edge_app.ui.hand_over import card, lkw_words, verdict_words
 from edge_app.ui.identity import display_name, order_lines
 from edge_app.ui.notice_texts import is_outdated, must_call, notice_words
@@ -203,10 +203,11 @@ def _notify(c: _Case) -> _Sheet:
     if again or "notify" not in c.study.crew:
         rows: _Rows = ((c.button("notify:send", "button.send", primary=True), None, c.button("back", "button.back")),)
         return tuple(lines), rows, ""
-    deliver = c.snapshot.heartbeats.get("deliver")
-    off = deliver is not None and deliver.detail.get("link") == "off"
-    lines.append(_large(notice_words(c.study, c.desk.language, c.now)))
-    if call := must_call(c.study, c.desk.language, c.now, off=off):
+    words = notice_words(c.study, c.desk.language, c.now)
+    call = must_call(c.study, c.desk.language, c.now, off=sending_is_off(c.snapshot))
+    if words != call:
+        lines.append(_large(words))
+    if call:
         lines.append(_alert(call))
     rows = (
         (

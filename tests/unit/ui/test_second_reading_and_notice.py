@@ -95,7 +95,16 @@ def test_the_call_to_the_centre_is_followed_until_somebody_answers() -> None:
     sent = case("sent", old, "2026-03-14T14:06:00.000000Z")
     assert notice_words(sent, "en", MOMENT) == "Sent 14:06 · waiting for an answer"
     assert must_call(sent, "en", MOMENT, off=False) == "no acknowledgment after 2 min - call"
-    assert must_call(case("failed"), "en", MOMENT, off=False) == "The centre refuses it - call"
+    just_now = case("sent", "2026-03-14T14:08:00.000000Z", "2026-03-14T14:08:01.000000Z")
+    assert must_call(just_now, "en", MOMENT, off=False) == "", "two minutes by the screen's clock"
+    refused = case("failed")
+    assert must_call(refused, "en", MOMENT, off=False) == "The centre refuses it - call"
+    assert notice_words(refused, "en", MOMENT) == "The centre refuses it - call", "it was never sent"
+    assert any("refuses it - call" in words for _, words in card(snapshot(refused), refused, "en", MOMENT).lines)
+    sheet = show(snapshot(refused), Sheet.NOTIFY).sheet
+    assert sheet is not None and [line.text for line in sheet.lines].count("The centre refuses it - call") == 1
+    by_telephone = replace(refused, crew={**refused.crew, "acknowledged": entry("acknowledged", 4)})
+    assert notice_words(by_telephone, "en", MOMENT) == "answered 14:05"
     answered = replace(sent, acknowledged=(1, "Dr Weber", "2026-03-14T14:07:00.000000Z"))
     assert notice_words(answered, "en", MOMENT) == "Sent 14:06 · answered 14:07 Dr Weber"
     assert must_call(answered, "en", MOMENT, off=False) == ""
