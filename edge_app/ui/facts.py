@@ -13,10 +13,9 @@ from typing import Any
 
 from edge_app.core.types import StudyStatus, Verdict
 from edge_app.ui import formats
-from edge_app.ui.snapshot import Snapshot, StudyView
+from edge_app.ui.snapshot import ANNOUNCED_S, Snapshot, StudyView
 
 __all__ = [
-    "ANNOUNCED_S",
     "DEAD_AFTER_S",
     "DISK_LOW_SHARE",
     "SCANNER_SILENT_S",
@@ -49,9 +48,6 @@ START_GRACE_S = 15.0
 
 STALLED_AFTER_S = 30.0
 """No new image for this long while the association is open: the transfer has stalled (R42)."""
-
-ANNOUNCED_S = 7200.0
-"""So long a patient who was announced is waited for."""
 
 WAITS_S = 300.0
 """No image for so long after a patient was announced: something is wrong on the scanner's side (R43)."""

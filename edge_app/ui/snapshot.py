@@ -24,7 +24,10 @@ from edge_app.store.overview import (
 from edge_app.store.self_tests import self_test_uids
 from edge_app.ui.model_facts import ModelFacts, read_model_facts
 
-__all__ = ["CASES_SHOWN", "Snapshot", "SnapshotSource", "StudyView"]
+__all__ = ["ANNOUNCED_S", "CASES_SHOWN", "Snapshot", "SnapshotSource", "StudyView"]
+
+ANNOUNCED_S = 7200.0
+"""So long a patient who was announced is waited for; a study that comes later is another's."""
 
 CASES_SHOWN = 20
 """How many cases the list goes back."""
@@ -207,11 +210,14 @@ class SnapshotSource:
         return announced, lkw if lkw is not None and lkw.id > announced.id else None
 
     def _taker(self, announced: CrewEntry | None, order: list[str], rows: Mapping[str, Any]) -> str | None:
-        """Return the first study that came after an announcement; `order` has the newest first."""
+        """Return the first study that came after an announcement and not too late; `order` has the newest first."""
         if announced is None:
             return None
         later = [uid for uid in order if self._first_utc(uid, rows) > announced.at_utc]
-        return later[-1] if later else None
+        if not later:
+            return None
+        waited = _utc(self._first_utc(later[-1], rows)) - _utc(announced.at_utc)
+        return later[-1] if waited.total_seconds() < ANNOUNCED_S else None
 
     def _first_utc(self, uid: str, rows: Mapping[str, Any]) -> str:
         seen = self._arrivals.get(uid)
@@ -282,4 +288,8 @@ def _is_old(seen: _Arrivals) -> bool:
         return monotonic_s() - seen.last_image_s > CASE_ENDS_S
     if not seen.last_utc:
         return False
-    return (utc_now() - datetime.fromisoformat(seen.last_utc.replace("Z", "+00:00"))).total_seconds() > CASE_ENDS_S
+    return (utc_now() - _utc(seen.last_utc)).total_seconds() > CASE_ENDS_S
+
+
+def _utc(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

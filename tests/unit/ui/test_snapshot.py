@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from edge_app.core.clock import utc_now
 from edge_app.core.reasons import reason
 from edge_app.core.types import StudyResult, StudyStatus
 from edge_app.store.crew import note_crew
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
-from edge_app.ui.snapshot import CASES_SHOWN, SnapshotSource
+from edge_app.ui.snapshot import ANNOUNCED_S, CASES_SHOWN, SnapshotSource
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
@@ -129,3 +131,17 @@ def test_what_was_announced_belongs_to_the_next_study_and_to_no_other(tmp_path: 
         note_crew(ledger, "", "announced", {"over": False})
         note_crew(ledger, "", "announced", {"over": True})
         assert source.read().announced is None
+
+
+@pytest.mark.requirement("R43", "R55")
+@pytest.mark.parametrize(("late_s", "taken"), [(ANNOUNCED_S - 60, True), (ANNOUNCED_S + 60, False)])
+def test_a_study_that_comes_too_late_is_not_of_the_patient_who_was_announced(
+    late_s: float, taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Ledger(StorePaths(tmp_path), "screen") as ledger:
+        with monkeypatch.context() as earlier:
+            earlier.setattr("edge_app.store.crew.utc_now", lambda: utc_now() - timedelta(seconds=late_s))
+            note_crew(ledger, "", "announced", {"over": False})
+            note_crew(ledger, "", "lkw", {"at": "2026-03-14T13:00:00+00:00"})
+        arrive(ledger, "1.1", 1)
+        assert (SnapshotSource(ledger).read().studies[0].announced_lkw is not None) is taken
