@@ -53,7 +53,7 @@ def lkw(t: Tap) -> Step:
         return Step(replace(t.desk, draft=None, sheet=Sheet.LKW_READ_BACK))
     if verb == "keep":
         source = source if source in SOURCES else ""
-        old = t.study.crew.get("lkw") if t.study else None
+        old = t.last_known_well
         if old is not None and t.study and t.study.result and t.desk.sheet is not Sheet.LKW_AFTER_RESULT:
             return Step(replace(t.desk, sheet=Sheet.LKW_AFTER_RESULT, source=source))
         at = t.desk.draft.isoformat() if t.desk.draft else None

@@ -16,7 +16,7 @@ from edge_app.ui.facts import Moment
 from edge_app.ui.frames import FrameStore, series_of
 from edge_app.ui.hand_over import card
 from edge_app.ui.heat import HeatMap
-from edge_app.ui.presenter import is_locked, present, shown_study
+from edge_app.ui.presenter import awaited, is_locked, present, shown_study
 from edge_app.ui.reader import Frame, StoreReader
 from edge_app.ui.review import Review
 from edge_app.ui.rules import case_state
@@ -229,7 +229,9 @@ class Controller(QObject):
             self._viewer = self._viewer.with_preset(int(value))
         else:
             self._window.hide_cases()
-            step = tap(self._desk, action, self._study, self._now(), self._site)
+            study, now = self._study, self._now()
+            waiting = None if study else awaited(self._snapshot, self._desk, now)
+            step = tap(self._desk, action, study, now, self._site, awaited=waiting)
             self._take(step)
             if step.save_card:
                 self._save_card()

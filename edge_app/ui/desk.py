@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 from edge_app.core.config import ScreenSettings
+from edge_app.store.crew import CrewEntry
 from edge_app.ui.facts import Moment
 from edge_app.ui.snapshot import StudyView
 from edge_app.ui.strings import LANGUAGES
@@ -136,6 +137,14 @@ class Tap:
     now: Moment
     site: ScreenSettings
     value: str
+    awaited: StudyView | None = None
+    """Where there is no study: the patient who was announced, with what was entered."""
+
+    @property
+    def last_known_well(self) -> CrewEntry | None:
+        """Return what has been entered about this patient."""
+        patient = self.study or self.awaited
+        return patient.crew.get("lkw") if patient else None
 
     def keep(self, kind: str, **body: Any) -> Entry:
         """Return an entry about the study, with role and revision."""

@@ -39,7 +39,7 @@ from edge_app.ui.view_texts import key_slices, strip_bars, strip_thresholds, stu
 from edge_app.ui.viewer import ViewerModel
 from edge_app.ui.windowing import BUTTON_PRESETS
 
-__all__ = ["is_locked", "present", "shown_study"]
+__all__ = ["awaited", "is_locked", "present", "shown_study"]
 
 
 def shown_study(snapshot: Snapshot, shown_uid: str | None, desk: Desk, now: Moment) -> StudyView | None:
@@ -52,6 +52,14 @@ def shown_study(snapshot: Snapshot, shown_uid: str | None, desk: Desk, now: Mome
 def is_locked(snapshot: Snapshot, desk: Desk, now: Moment) -> bool:
     """Return whether the lock hides all cases: it never does while one is active (R81)."""
     return desk.locked and not is_active(snapshot.current, now)
+
+
+def awaited(snapshot: Snapshot, desk: Desk, now: Moment) -> StudyView | None:
+    """Return the patient of whom there is nothing yet but what the crew has entered; None when locked."""
+    if waits_s(snapshot, now) is None or is_locked(snapshot, desk, now):
+        return None
+    lkw = snapshot.announced_lkw
+    return StudyView("", crew={} if lkw is None else {"lkw": lkw})
 
 
 def present(
@@ -83,7 +91,7 @@ def present(
     if study is not None and state is ScreenState.READ_FIRST:
         # Nothing on the screen may tell what the AI says before the crew has read (R35).
         study = replace(study, result=None, result_s=None)
-    waiting = None if study or locked or waits_s(snapshot, now) is None else _awaited(snapshot)
+    waiting = None if study else awaited(snapshot, desk, now)
     # A result is withdrawn as soon as the study is no longer in its terminal state (R10).
     result = study.result if study else None
     heat_map = desk.heat_map and heat_map_possible(state)
@@ -170,12 +178,6 @@ def _speaks_of_ischaemia(result: StudyResult) -> bool:
     reason = result.reasons[0] if result.reasons else None
     between = result.verdict is Verdict.INDETERMINATE and about_ischaemia(ScreenState.INDETERMINATE, reason)
     return result.verdict is Verdict.ISCHEMIC or ISCHAEMIA_TOO in result.quality or between
-
-
-def _awaited(snapshot: Snapshot) -> StudyView:
-    """Return the patient of whom there is nothing yet but what the crew has entered."""
-    lkw = snapshot.announced_lkw
-    return StudyView("", crew={} if lkw is None else {"lkw": lkw})
 
 
 def _patient(snapshot: Snapshot, study: StudyView | None, desk: Desk, now: Moment, *, previous: bool) -> PatientTexts:

@@ -26,7 +26,15 @@ AMBIENT_DWELL_S = 5.0
 """The light must ask for the other theme for so long: a street lamp passing by does not switch the screen (R69)."""
 
 
-def tap(desk: Desk, action: str, study: StudyView | None, now: Moment, site: ScreenSettings) -> Step:
+def tap(
+    desk: Desk,
+    action: str,
+    study: StudyView | None,
+    now: Moment,
+    site: ScreenSettings,
+    *,
+    awaited: StudyView | None = None,
+) -> Step:
     """Return what a tap does. A tap that makes no sense now (its button is gone) does nothing."""
     desk = replace(desk, touched_s=now.monotonic_s)
     name, _, value = action.partition(":")
@@ -37,7 +45,7 @@ def tap(desk: Desk, action: str, study: StudyView | None, now: Moment, site: Scr
         return Step(desk)
     if _needs_role(name, value) and not desk.role:
         return Step(replace(desk, sheet=Sheet.ROLE, pending=action))
-    return _with_kept_desk(desk, answer(Tap(desk, study, now, site, value)))
+    return _with_kept_desk(desk, answer(Tap(desk, study, now, site, value, awaited)))
 
 
 def scan(desk: Desk, line: str, study: StudyView | None, now: Moment, site: ScreenSettings) -> Step:
@@ -104,8 +112,8 @@ def _open(t: Tap) -> Step:
     if sheet is t.desk.sheet:
         return Step(replace(t.desk, sheet=Sheet.NONE))
     desk = replace(t.desk, sheet=sheet, pending="", pin="", wrong_pin=False, scanned="", source="")
-    if sheet in _OF_LKW and t.desk.sheet not in _OF_LKW and t.study is not None:
-        entered = t.study.crew.get("lkw") or t.study.announced_lkw
+    if sheet in _OF_LKW and t.desk.sheet not in _OF_LKW and (t.study or t.awaited) is not None:
+        entered = t.last_known_well or (t.study.announced_lkw if t.study else None)
         at = entered.body.get("at") if entered else None
         known = datetime.fromisoformat(at) if at else None
         if entered is None or (known is None and sheet is Sheet.LKW):
@@ -161,7 +169,7 @@ def _role(t: Tap) -> Step:
     pending = t.desk.pending
     sheet = Sheet.LKW_READ_BACK if pending.startswith("lkw:") else Sheet.NONE
     desk = replace(t.desk, role=t.value if t.value in ROLES else "", sheet=sheet, pending="")
-    return tap(desk, pending, t.study, t.now, t.site) if pending and desk.role else Step(desk)
+    return tap(desk, pending, t.study, t.now, t.site, awaited=t.awaited) if pending and desk.role else Step(desk)
 
 
 _ANSWERS: dict[str, Callable[[Tap], Step]] = {

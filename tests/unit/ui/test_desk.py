@@ -21,11 +21,13 @@ CASE = finished(Verdict.HEMORRHAGE)
 NURSE = Desk(role="nurse")
 
 
-def press(desk: Desk, *actions: str, study: StudyView | None = CASE, site: ScreenSettings = SITE) -> Step:
+def press(
+    desk: Desk, *actions: str, study: StudyView | None = CASE, site: ScreenSettings = SITE, **more: StudyView
+) -> Step:
     """Tap one after the other; the entries of all of them."""
     entries: tuple = ()
     for action in actions:
-        step = tap(desk, action, study, MOMENT, site)
+        step = tap(desk, action, study, MOMENT, site, **more)
         desk, entries = step.desk, (*entries, *step.entries)
     return Step(desk, entries, step.save_card)
 
@@ -264,6 +266,19 @@ def test_a_patient_is_announced_and_last_known_well_entered_before_the_scan() ->
     assert nobody.desk.sheet is Sheet.ROLE
     assert [kept.kind for kept in press(nobody.desk, "role:nurse", study=None).entries] == ["lkw", "desk"]
     assert press(NURSE, "announce:over", study=None).entries[0].body["over"] is True
+
+
+@pytest.mark.requirement("R43", "R55")
+def test_a_screen_that_starts_anew_knows_what_was_entered_of_an_awaited_patient() -> None:
+    before = entry("lkw", at=(MOMENT.local - timedelta(minutes=64)).isoformat(), source="witness")
+    awaited = StudyView("", crew={"lkw": before})
+    opened = press(NURSE, "open:lkw", study=None, awaited=awaited)
+    assert opened.desk.draft == MOMENT.local - timedelta(minutes=64)
+    (kept,) = press(opened.desk, "lkw:read_back", "lkw:keep:witness", study=None, awaited=awaited).entries
+    assert (kept.study_uid, kept.body["at"], kept.body["unknown"]) == ("", before.body["at"], False)
+    assert (kept.body["old"], kept.body["changed"]) == (before.body["at"], True)
+    fresh = press(NURSE, "open:lkw", study=None, awaited=StudyView(""))
+    assert fresh.desk.draft == MOMENT.local.replace(second=0, microsecond=0)
 
 
 @pytest.mark.requirement("R55")
