@@ -41,34 +41,56 @@ _log = get_logger(__name__)
 
 
 class OpenAssociations:
-    """The ledger's ids of the associations that are open, by pynetdicom's object. Threads share it."""
+    """The associations that are open, by pynetdicom's object, and their ids in the ledger. Threads share it.
 
-    def __init__(self) -> None:
+    One that the disk did not take when it was opened is noted when it brings its first instance: a sender that is
+    told to try again must not find itself shut out of an association that it still has.
+    """
+
+    def __init__(self, ledger: Ledger, called_aet: str) -> None:
+        self._ledger = ledger
+        self._called_aet = called_aet
         self._ids: dict[Any, str] = {}
         self._lock = threading.Lock()
 
-    def add(self, association: object) -> str:
-        """Give an association an id."""
+    def add(self, association: object) -> None:
+        """Take in an association; it has no id before it is noted."""
         with self._lock:
-            return self._ids.setdefault(association, uuid.uuid4().hex)
+            self._ids.setdefault(association, "")
 
     def remove(self, association: object) -> str | None:
-        """Forget an association; returns its id if it was open."""
+        """Forget an association; returns its id if it was open and noted."""
         with self._lock:
             return self._ids.pop(association, None)
 
-    def id_of(self, association: object) -> str:
-        """Return an open association's id.
+    def noted(self, association: Any) -> str:
+        """Return an open association's id, after noting it in the ledger if it is not there yet.
 
         Raises
         ------
         StoreError
-            If it could not be noted when it was opened: nothing can then be acknowledged on it.
+            If it cannot be noted, or has ended: nothing can then be acknowledged on it.
         """
         with self._lock:
+            known = self._ids.get(association)
+        if known:
+            return known
+        if known is None:
+            raise StoreError("the association is not open", remedy="Send again.")
+        # A new id for each try: one whose commit failed may be there all the same.
+        association_id, calling_aet = uuid.uuid4().hex, association.requestor.ae_title.strip()
+        try:
+            self._ledger.open_association(association_id, calling_aet, self._called_aet, _peer(association))
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"the association cannot be noted in the ledger: {error}", remedy="Check the disk, then send again."
+            ) from error
+        with self._lock:
             if association in self._ids:
-                return self._ids[association]
-        raise StoreError("the association is not in the ledger", remedy="Check the disk, then send again.")
+                self._ids[association] = association_id
+                return association_id
+        self._ledger.close_association(association_id, "aborted")
+        raise StoreError("the association ended while it was noted", remedy="Send again.")
 
     def all(self) -> list[Any]:
         """Return the associations, oldest first."""
@@ -96,18 +118,18 @@ def on_requested(
         association.kill()
 
 
-def on_accepted(event: evt.Event, admission: Admission, open_associations: OpenAssociations, ledger: Ledger) -> None:
-    """Note a peer that was let in; our own check is none."""
+def on_accepted(event: evt.Event, admission: Admission, open_associations: OpenAssociations) -> None:
+    """Note a peer that was let in, and may be sending already; our own check is none."""
     association = event.assoc
     calling_aet = association.requestor.ae_title.strip()
     if calling_aet == admission.self_check_aet:
         return
-    association_id = open_associations.add(association)
+    open_associations.add(association)
     try:
-        ledger.open_association(association_id, calling_aet, admission.aet, _peer(association))
-    except BaseException:
-        open_associations.remove(association)
-        raise
+        association_id = open_associations.noted(association)
+    except (StoreError, sqlite3.Error) as error:
+        _log.event(222, "association could not be noted yet", level=logging.ERROR, why=str(error))
+        return
     _log.event(201, "association opened", association=association_id, calling_aet=calling_aet, peer=_peer(association))
     if association.rejected_contexts:
         names = sorted({UID(context.abstract_syntax).name for context in association.rejected_contexts})
@@ -169,7 +191,7 @@ def handle_store(event: evt.Event, inbox: Inbox, open_associations: OpenAssociat
             sop_uid=str(request.AffectedSOPInstanceUID),
             sop_class_uid=str(request.AffectedSOPClassUID),
             transfer_syntax_uid=str(event.context.transfer_syntax),
-            association_id=open_associations.id_of(event.assoc),
+            association_id=open_associations.noted(event.assoc),
             source_aet=event.assoc.requestor.ae_title.strip(),
         )
     except MsuError as error:

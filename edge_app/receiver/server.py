@@ -64,7 +64,7 @@ class Receiver:
         self._peers = PeerList(settings.peers) if settings.access == "listed" else None
         # Nobody else can know it, so nobody else gets past the limit on associations by calling himself so.
         self._self_check_aet = f"SELF-{secrets.token_hex(5).upper()}"
-        self._open_associations = handlers.OpenAssociations()
+        self._open_associations = handlers.OpenAssociations(ledger, settings.aet)
         self._waiting = Waiting(settings.max_associations + WAITING_MORE)
         self._refusals = Refusals(ledger)
         self._budget = Budget(settings.max_memory_bytes)
@@ -190,7 +190,7 @@ class Receiver:
         return [
             (evt.EVT_CONN_OPEN, self._on_connected),
             (evt.EVT_REQUESTED, handlers.on_requested, [admission, associations, self._refusals, self._waiting]),
-            (evt.EVT_ACCEPTED, handlers.on_accepted, [admission, associations, ledger]),
+            (evt.EVT_ACCEPTED, handlers.on_accepted, [admission, associations]),
             (evt.EVT_RELEASED, handlers.on_released, [associations, ledger]),
             (evt.EVT_ABORTED, handlers.on_aborted, [associations, ledger]),
             (evt.EVT_C_ECHO, handlers.handle_echo, [admission, ledger, self._echo_answered]),

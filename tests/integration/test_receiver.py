@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -167,16 +168,35 @@ def test_without_fsync_there_is_no_success(tmp_path: Path, monkeypatch: pytest.M
         assert send(association, make_dataset("1.2.3")) == 0x0000
 
 
-def test_without_commit_there_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_ledger: Ledger) -> None:
-        raise sqlite3.OperationalError("disk I/O error")
+def _no_commit(_ledger: Ledger) -> None:
+    raise sqlite3.OperationalError("disk I/O error")
 
+
+def test_without_commit_there_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with receiving(tmp_path) as running, associating(running.port) as association:
+        _wait_for(running, "open")  # noted: it is the instance's own commit that fails
         with monkeypatch.context() as patched:
-            patched.setattr(Ledger, "_commit", fail)
+            patched.setattr(Ledger, "_commit", _no_commit)
             assert send(association, make_dataset("1.2.3")) == 0xA701
         assert running.ledger.instances() == []
         assert send(association, make_dataset("1.2.3")) == 0x0000
+
+
+def test_an_association_that_could_not_be_noted_takes_instances_once_the_disk_is_well(
+    tmp_path: Path,
+) -> None:
+    with receiving(tmp_path) as running, ExitStack() as sender:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Ledger, "_commit", _no_commit)
+            association = sender.enter_context(associating(running.port))
+            assert send(association, make_dataset("1.2.3")) == 0xA701
+            assert running.outcomes() == []
+        assert send(association, make_dataset("1.2.3")) == 0x0000
+        (row,) = running.ledger.instances()
+        (noted,) = running.ledger.associations(STUDY_UID)
+        assert (row.sop_uid, noted.calling_aet, noted.outcome) == ("1.2.3", "SCANNER", "open")
+        sender.close()
+        _wait_for(running, "released")
 
 
 def test_an_association_that_cannot_be_noted_brings_nothing_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
