@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import sys
 import threading
@@ -17,12 +18,22 @@ def stop_event(*, supervised: bool = False) -> threading.Event:
     died, so no receiver is left behind holding the port.
     """
     stop = threading.Event()
+    # A handler runs between any two steps of the main thread, so also while that holds the event's own lock: to set the
+    # event there could wait for itself for ever. A SimpleQueue may be filled from a handler; a thread does the rest.
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+    came: list[int] = []
 
     def handle_signal(number: int, _frame: object) -> None:
-        if stop.is_set():
+        if came:
             os._exit(128 + number)
+        came.append(number)
+        signals.put(number)
+
+    def wait_for_signal() -> None:
+        signals.get()
         stop.set()
 
+    threading.Thread(target=wait_for_signal, name="wait-for-signal", daemon=True).start()
     signal.signal(signal.SIGTERM, handle_signal)
     signal.signal(signal.SIGINT, handle_signal)
     if supervised:
