@@ -79,9 +79,15 @@ class Runner:
         if self._standby and self._settings.standby:
             self._standby.start()
 
-    def stop(self) -> None:
-        """Cut what is under way and wait for the thread (it may take about a second)."""
+    def ask_to_stop(self) -> None:
+        """Have what is under way cut; waits for nothing."""
         self._stop.set()
+        if self._standby:
+            self._standby.ask_to_stop()
+
+    def stop(self) -> None:
+        """Cut what is under way and wait for the threads (it may take about a second)."""
+        self.ask_to_stop()
         if self._standby:
             self._standby.stop()
         self._thread.join()

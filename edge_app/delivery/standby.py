@@ -93,9 +93,14 @@ class Standby:
         """Begin; nothing is opened before `resume`."""
         self._thread.start()
 
+    def ask_to_stop(self) -> None:
+        """Have nothing more opened, and what is under way cut; waits for nothing."""
+        self._stop.set()
+        self._wake.set()
+
     def stop(self) -> None:
         """Close the association and wait for the thread."""
-        self._stop.set()
+        self.ask_to_stop()
         self.step_aside()
         if self._thread.ident is not None:
             self._thread.join()
@@ -131,7 +136,7 @@ class Standby:
     def resume(self) -> None:
         """Open one, if a result is expected."""
         with self._lock:
-            if self._aside and self._closed.is_set():
+            if self._aside and self._closed.is_set() and not self._stop.is_set():
                 self._aside = False
                 self._until_s = float("inf")
 
@@ -167,6 +172,8 @@ class Standby:
                 if not outbox.expects_message(self._ledger):
                     continue
                 with self._lock:
+                    if self._stop.is_set():
+                        return
                     tried_beside = self._aside and self._may_try_beside()
                     if self._aside and not tried_beside:
                         continue
@@ -206,7 +213,7 @@ class Standby:
             self._link = link
         echo_at_s = monotonic_s() + ECHO_S
         try:
-            while self._link is link and outbox.expects_message(self._ledger):
+            while self._link is link and not self._stop.is_set() and outbox.expects_message(self._ledger):
                 self._wake.wait(POLL_S)
                 self._wake.clear()
                 if monotonic_s() >= echo_at_s:

@@ -111,7 +111,9 @@ class _Loop:
             self._stop.wait(POLL_S)
 
     def close(self) -> None:
-        """Stop all destinations."""
+        """Stop all destinations: they wind up at the same time."""
+        for runner in self._runners.values():
+            runner.ask_to_stop()
         for runner in self._runners.values():
             runner.stop()
         self._audit.stop()

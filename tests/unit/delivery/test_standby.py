@@ -153,6 +153,31 @@ def test_a_peer_that_does_not_answer_in_time_gets_the_message_the_usual_way(
         assert waiting.send(message) is None
 
 
+def test_it_ends_although_a_result_is_expected_and_it_is_told_to_resume_meanwhile(
+    stored: tuple[Ledger, Item], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, _ = stored
+    looking, aside = threading.Event(), threading.Event()
+
+    def expects_message(_: Ledger) -> bool:
+        looking.set()
+        if aside.wait(30):
+            waiting.resume()  # as the runner's thread does after its last step
+        return True
+
+    monkeypatch.setattr(standby.outbox, "expects_message", expects_message)
+    with listening(Peer()) as address:
+        waiting = Standby(ledger, SETTINGS, address)
+        step_aside = waiting.step_aside
+        monkeypatch.setattr(waiting, "step_aside", lambda: (step_aside(), aside.set()))
+        waiting.start()
+        assert looking.wait(30)
+        stopping = threading.Thread(target=waiting.stop, daemon=True)
+        stopping.start()
+        wait_until(lambda: not stopping.is_alive(), "it has ended", deadline_s=20)
+    assert waiting.problem is None
+
+
 def test_without_a_case_none_is_opened(tmp_path: Path) -> None:
     peer = Peer()
     with (
