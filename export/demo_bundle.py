@@ -36,7 +36,7 @@ from training.evaluate import Thresholds, evaluate_studies
 from training.features import extract_features
 from training.novelty import choose_distance_threshold
 from training.shards import StudySet, class_counts
-from training.synthetic import MAX_SLICES, PROFILE, make_split
+from training.synthetic import MAX_SLICES, PROFILE, REFORMATTED, make_split
 from training.train_image import ImageRecipe, train_image
 from training.train_patient import PatientRecipe, predict_patients, train_patient
 
@@ -45,7 +45,7 @@ __all__ = ["Networks", "main", "train_networks"]
 GOAL_ACCURACY = 0.95
 MAX_BYTES = 8 << 20
 
-NAME, VERSION = "msu-demo", "1.1.0"
+NAME, VERSION = "msu-demo", "1.2.0"
 SHRINK = 2
 """The demo network sees 2 mm pixels: enough for the lesions simulated, at a quarter of the cost."""
 
@@ -174,7 +174,7 @@ def _describe(networks: Networks, train: StudySet, validation: StudySet) -> Mani
             architecture=f"{networks.image.architecture}, pixels {SHRINK} mm", features=networks.image.features
         ),
         patient=PatientModel(
-            architecture="bidirectional GRU, 2 layers, masked attention pooling",
+            architecture="bidirectional GRU, 2 layers, at levels 5 mm apart, masked attention pooling",
             max_slices=MAX_SLICES,
             distance_threshold=round(networks.thresholds.distance, 4),
         ),
@@ -186,7 +186,8 @@ def _describe(networks: Networks, train: StudySet, validation: StudySet) -> Mani
             "validation_studies": class_counts(validation.study_labels()),
             "slices": class_counts(train.labels),
             "scanners": sorted({record.personality for record in train.records}),
-            "scanner_variation": "noise, kernel, slice thickness and field of view differ from study to study",
+            "scanner_variation": "noise, kernel, slice thickness and field of view differ from study to study; "
+            f"{REFORMATTED:.0%} of the studies are reformatted",
             "split": "seeds of training, validation and test are disjoint; test scanners are never trained on",
             "selection": "weights, temperature and thresholds on validation; the test split is opened once",
         },

@@ -9,9 +9,10 @@ import pytest
 
 from edge_app.core.errors import TrainingError
 from edge_app.core.types import CLASSES
+from edge_app.simulator import make_study
 from edge_app.simulator.scanner import TRAINING_PERSONALITIES, UNSEEN_PERSONALITIES
 from training import synthetic
-from training.synthetic import Split, StudyRequest, make_split, plan_split, prepare_study
+from training.synthetic import Split, StudyRequest, make_split, plan_split, prepare_study, reformat
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -40,6 +41,17 @@ def test_training_scanners_vary_whatever_the_label_and_test_scanners_are_as_desc
     assert not any(r.varied for r in plan_split("test", 3))
     varied = {synthetic.vary_scanner(TRAINING_PERSONALITIES[0], seed).noise_hu for seed in range(5)}
     assert len(varied) == 5
+
+
+def test_a_share_of_the_training_studies_is_reformatted_and_keeps_its_truth() -> None:
+    study = make_study(11, "hemorrhage", personality="basic2")
+    halfway = reformat(study, 0.5)
+    assert len(halfway.hu) == len(halfway.positions) == len(halfway.label_per_slice) == len(study.hu) - 1
+    middle = (study.hu[:-1].astype(int) + study.hu[1:]) / 2
+    assert np.abs(halfway.hu - middle).max() <= 0.5
+    assert np.allclose(halfway.positions, (study.positions[:-1] + study.positions[1:]) / 2)
+    assert np.array_equal(halfway.lesion_mask.any(axis=0), study.lesion_mask.any(axis=0))
+    assert halfway.label_per_slice.sum() >= study.label_per_slice.sum()
 
 
 def test_more_studies_than_seeds_are_refused() -> None:
