@@ -12,8 +12,8 @@ __all__ = ["bundle_description", "headline"]
 RULE = "decision rule at the operating points"
 
 PATIENT_NETWORKS = {
-    ("gru", "ours"): "bidirectional GRU, 2 layers, masked attention pooling",
-    ("transformer", "ours"): "Transformer, masked attention, positions in mm, attention pooling",
+    ("gru", "ours"): "bidirectional GRU, 2 layers, at levels 5 mm apart, masked attention pooling",
+    ("transformer", "ours"): "Transformer, at levels 5 mm apart, masked attention, attention pooling",
     ("gru", "seed2023"): "BiGRU as published (reads padding)",
     ("transformer", "seed2023"): "Transformer as published (averages over padding)",
 }

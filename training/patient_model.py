@@ -1,11 +1,12 @@
 """The patient-level network: a stack of slice features to three logits, with lengths and masks everywhere.
 
 What the published design reads from padding (its GRU reads its last step after up to 80 zero slices) is impossible
-here: the backward direction starts at the last true slice, the pooling never sees padding, and the answer of a study
-does not depend on the batch it is in. Positions enter in millimetres, so that 1.25 mm and 5 mm stacks mean the same.
+here: the backward direction starts at the highest true level, the pooling never sees padding, and the answer of a study
+does not depend on the batch it is in. Positions enter in millimetres, and the layers see the head at even heights
+(`training.levels`), so that 1.25 mm and 5 mm stacks mean the same.
 
 Instead of packed sequences, which only the old exporter understands, the backward direction is a forward GRU over
-slices gathered in reverse, within each study's own length.
+levels gathered in reverse, within each study's own height.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 from torch import nn
 
 from edge_app.core.types import CLASSES
+from training.levels import Levels, to_levels
 
 __all__ = ["PERIODS_MM", "PatientModel", "PatientOutput"]
 
@@ -87,18 +89,30 @@ class PatientModel(nn.Module):
         mask
             (B, T) float32, 1 for a slice and 0 for padding; padding follows the slices.
         """
-        present = mask > 0.5
-        features = torch.where(present[..., None], features, self.feature_mean)
-        place = self.place(encode_position(position_mm, mask))
-        x = self.project((features - self.feature_mean) / self.feature_std)
-        x = self.drop(torch.relu(self.norm(x + place)))
+        features = torch.where(mask[..., None] > 0.5, features, self.feature_mean)
+        levels = to_levels(position_mm, mask)
+        x = self.through_layers(self.enter(levels.share @ features, levels), levels.mask)
+        score = self.score(x)[..., 0].masked_fill(levels.mask < 0.5, -1e9)
+        attention = torch.softmax(score, dim=1) * levels.mask
+        pooled = (attention[..., None] * x).sum(dim=1)
+        return PatientOutput(
+            self.head(self.drop(pooled)),
+            (attention[:, None] @ levels.share)[:, 0],
+            self.distance(features, mask),
+        )
+
+    def enter(self, x: torch.Tensor, levels: Levels) -> torch.Tensor:
+        """Return (B, L, width), features and place of each level together, normed."""
+        place = self.place(encode_position(levels.height_mm, levels.mask))
+        return self.norm(self.project((x - self.feature_mean) / self.feature_std) + place)
+
+    def through_layers(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return (B, L, 2 × hidden): each level in the light of all others; `mask` (B, L) is 1 for a level."""
+        x = self.drop(torch.relu(x))
         mirror = _mirror(mask)
         for layer in self.layers:
             x = self.drop(layer(x, mirror))
-        score = self.score(x)[..., 0].masked_fill(~present, -1e9)
-        attention = torch.softmax(score, dim=1) * mask
-        pooled = (attention[..., None] * x).sum(dim=1)
-        return PatientOutput(self.head(self.drop(pooled)), attention, self.distance(features, mask))
+        return x
 
     def distance(self, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return (B,) how far a study's mean features lie from the training studies', 1 being usual.

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from edge_app.core.types import CLASSES
-from training.patient_model import PatientModel, PatientOutput, encode_position
+from training.patient_model import PatientModel
 
 __all__ = ["PatientTransformer"]
 
@@ -32,17 +32,12 @@ class PatientTransformer(PatientModel):
         self.layers = nn.ModuleList([_MaskedLayer(width, heads, dropout) for _ in range(layers)])
         self.head = nn.Linear(width, len(CLASSES))
 
-    def forward(self, features: torch.Tensor, position_mm: torch.Tensor, mask: torch.Tensor) -> PatientOutput:
-        """Return logits, attention and distance; parameters as those of `PatientModel.forward`."""
-        present = mask > 0.5
-        features = torch.where(present[..., None], features, self.feature_mean)
-        place = self.place(encode_position(position_mm, mask))
-        x = self.drop(self.norm(self.project((features - self.feature_mean) / self.feature_std) + place))
+    def through_layers(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return (B, L, width): each level in the light of all others; `mask` (B, L) is 1 for a level."""
+        x = self.drop(x)
         for layer in self.layers:
-            x = layer(x, present)
-        attention = torch.softmax(self.score(x)[..., 0].masked_fill(~present, -1e9), dim=1) * mask
-        pooled = (attention[..., None] * x).sum(dim=1)
-        return PatientOutput(self.head(self.drop(pooled)), attention, self.distance(features, mask))
+            x = layer(x, mask > 0.5)
+        return x
 
 
 class _MaskedLayer(nn.Module):

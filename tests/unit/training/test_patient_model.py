@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from training.levels import LEVELS, STEP_MM, to_levels
 from training.patient_model import PatientModel, encode_position
+from training.patient_transformer import PatientTransformer
 
 FEATURES = 11
 
@@ -70,3 +72,44 @@ def test_a_position_is_told_from_both_ends() -> None:
     up = [2 * i for i in range(half // 2)] + [half + 2 * i for i in range(half // 2)]
     down = [i + 1 for i in up]
     assert torch.allclose(code[..., up], mirrored[..., down], atol=1e-6)
+
+
+@pytest.mark.requirement("R14")
+@pytest.mark.parametrize("network", [PatientModel, PatientTransformer])
+def test_twice_as_many_slices_that_show_nothing_new_are_the_same_study(network: type[PatientModel]) -> None:
+    torch.manual_seed(4)
+    model = network(FEATURES, width=16).eval()
+    # Features that change evenly with height: what lies between two slices is their mean.
+    features = torch.linspace(0, 1, 30)[None, :, None] * torch.randn(1, 1, FEATURES)
+    height = torch.arange(30).float()[None] * 5.0
+    between = (features[:, 1:] + features[:, :-1]) / 2
+    finer = torch.cat([torch.stack([features[:, :-1], between], dim=2).flatten(1, 2), features[:, -1:]], dim=1)
+    with torch.no_grad():
+        thick = model(features, height, torch.ones(1, 30))
+        thin = model(finer, torch.arange(59).float()[None] * 2.5, torch.ones(1, 59))
+    assert torch.allclose(thick.logits, thin.logits, atol=2e-3)
+    assert torch.allclose(thin.attention.sum(), torch.ones(()))
+
+
+def test_slices_of_the_usual_thickness_are_levels_as_they_are() -> None:
+    levels = to_levels(torch.arange(30).float()[None] * STEP_MM, torch.ones(1, 30))
+    assert levels.mask.sum() == 30
+    assert torch.equal(levels.share[0, :30], torch.eye(30))
+
+
+@pytest.mark.parametrize("spacing_mm", [0.5, 1.25, 2.0, 4.0, 7.5, 10.0])
+def test_no_slice_is_left_out_and_no_level_is_empty(spacing_mm: float) -> None:
+    count = 80
+    levels = to_levels(torch.arange(count).float()[None] * spacing_mm, torch.ones(1, count))
+    shares = levels.share[0]
+    assert torch.all(shares.sum(dim=0) > 0)
+    assert torch.allclose(shares.sum(dim=1), levels.mask[0])
+    assert levels.height_mm.max() <= (count - 1) * spacing_mm + STEP_MM
+    assert levels.mask.sum() <= LEVELS
+
+
+def test_thin_slices_below_thick_ones_fill_every_level_too() -> None:
+    height = torch.cat([torch.arange(0.0, 40.0, 2.5), torch.arange(40.0, 150.0, 7.5)])[None]
+    levels = to_levels(height, torch.ones_like(height))
+    assert torch.allclose(levels.share[0].sum(dim=1), levels.mask[0])
+    assert torch.all(levels.share[0].sum(dim=0) > 0)
