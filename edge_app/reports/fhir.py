@@ -19,9 +19,8 @@ from edge_app.core.types import StudyStatus
 from edge_app.reports.findings import Finding, findings
 from edge_app.reports.header import MANUFACTURER, ReportInput, derived_uid, software
 from edge_app.reports.message import message_uid, notice_uid
-from edge_app.reports.words import aid, headline, lines
+from edge_app.reports.words import aid, headline, lines, who
 from edge_app.store.notices import Notice
-from edge_app.store.statements import Reading
 
 __all__ = ["make_notice", "make_transaction"]
 
@@ -237,10 +236,6 @@ def _message_uid(report: ReportInput) -> str:
     return message_uid(report.result.study_uid, report.result.revision, report.edition)
 
 
-def _reader(reading: Reading) -> str:
-    return " ".join(word for word in (reading.by or "reader", reading.name) if word)
-
-
 def _communication(report: ReportInput, notice: Notice) -> dict[str, Any]:
     """Return that the crew asks for a reader (SCREEN.md R77)."""
     about = []
@@ -272,7 +267,10 @@ def _provenance(report: ReportInput) -> dict[str, Any]:
         "recorded": (report.issued or report.created).isoformat(),
         "agent": [
             {"who": _reference(report, "device")},
-            *({"type": {"text": "reviewer"}, "who": {"display": _reader(reading)}} for reading in report.said.readings),
+            *(
+                {"type": {"text": "reviewer" if reading.reviews else "reader"}, "who": {"display": who(reading)}}
+                for reading in report.said.readings
+            ),
         ],
         "entity": [{"role": "source", "what": _reference(report, "imaging")}],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_app.core.types import StudyResult, StudyStatus, Verdict
 from edge_app.reports.header import ReportInput
-from edge_app.store.statements import Statements
+from edge_app.store.statements import Reading, Statements
 
 __all__ = [
     "AID",
@@ -19,6 +19,7 @@ __all__ = [
     "minute",
     "percent",
     "readings",
+    "who",
 ]
 
 HEADLINES = {
@@ -34,7 +35,7 @@ NO_RESULT_YET = "NO AI RESULT YET"
 SYNTHETIC = "SYNTHETIC MODEL - trained on simulated images, not for patients"
 
 AID = "AI triage aid, not reviewed. A clinician must read the images."
-"""Stands in every object that no reader has spoken of (R01, R75)."""
+"""Stands in every object about an answer that no reader has spoken of (R01, R75)."""
 
 LIMITS = {
     Verdict.NONE_DETECTED: "Does not exclude haemorrhage or stroke.",
@@ -88,18 +89,26 @@ def lines(report: ReportInput) -> tuple[str, ...]:
 
 
 def readings(said: Statements) -> list[str]:
-    """Return what readers say, a disagreement in capitals (R79)."""
+    """Return what readers say, also against the AI (R79)."""
     found = []
     for reading in said.readings:
-        who = " ".join(word for word in (reading.by or "reader", reading.name) if word)
         does = _AGREES[reading.word] + " with the AI" if reading.about == "result" else _SEES[reading.word]
-        found.append(f"Read by {who}: {does} ({minute(reading.at_utc)})")
+        found.append(f"Read by {who(reading)}: {does} ({minute(reading.at_utc)})")
     return found
 
 
+def who(reading: Reading) -> str:
+    """Return role and name of a reader."""
+    return " ".join(word for word in (_role(reading), reading.name) if word)
+
+
+def _role(reading: Reading) -> str:
+    return reading.by or "reader"
+
+
 def aid(said: Statements) -> str:
-    """Return what stands in every object (R01, R75)."""
-    roles = list(dict.fromkeys(reading.by or "reader" for reading in said.readings))
+    """Return what stands in every object (R01, R75): only who spoke knowing this answer has reviewed it."""
+    roles = list(dict.fromkeys(_role(reading) for reading in said.readings if reading.reviews))
     return AID if not roles else f"AI triage aid, reviewed by {', '.join(roles)}. A clinician must read the images."
 
 

@@ -23,7 +23,8 @@ class Reading:
     """Somebody's own view.
 
     `about` is "result" (then `word` is agree, disagree or unsure) or "blood" (seen, not_seen or unsure); `name` is ""
-    on board, where roles are kept and not names.
+    on board, where roles are kept and not names. `reviews` is False for what was said without the AI's answer, which
+    is a reading of the images and no review of the answer.
     """
 
     about: str
@@ -31,6 +32,7 @@ class Reading:
     by: str
     name: str
     at_utc: str
+    reviews: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +56,9 @@ class Statements:
     corrected: CorrectedIdentity | None = None
     readings: tuple[Reading, ...] = ()
 
-    @property
-    def disagrees(self) -> bool:
-        """Tell whether somebody said that the AI's answer is wrong."""
-        return any(reading.about == "result" and reading.word == "disagree" for reading in self.readings)
-
 
 def statements_of(ledger: Ledger, study_uid: str, *, revision: int, crew_id: int) -> Statements:
-    """Return what was said by entry `crew_id`; opinions count for the revision that they are about."""
+    """Return what was said by entry `crew_id`; what was said of another revision's answer does not count."""
     confirmed_by = confirmed_utc = ""
     corrected: CorrectedIdentity | None = None
     readings: dict[tuple[str, str], Reading] = {}
@@ -124,10 +121,14 @@ _WORDS = {
 
 def _reading(entry: CrewEntry, revision: int) -> Reading | None:
     about, key, words = _WORDS.get(entry.kind, ("", "", ()))
-    word = entry.body.get(key)
-    if word not in words or (about == "result" and entry.body.get("revision") != revision):
+    word, of = entry.body.get(key), entry.body.get("revision") or 0
+    if word not in words:
         return None
-    return Reading(about, str(word), _text(entry.body, "by"), _text(entry.body, "name"), entry.at_utc)
+    blind = entry.kind == "impression" or (entry.kind == "second_reading" and not of)
+    if not blind and of != revision:
+        return None
+    by, name = _text(entry.body, "by"), _text(entry.body, "name")
+    return Reading(about, str(word), by, name, entry.at_utc, reviews=not blind)
 
 
 def _text(body: Mapping[str, Any], key: str) -> str:

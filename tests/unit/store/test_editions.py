@@ -117,8 +117,19 @@ def test_the_newest_word_of_each_role_counts_for_the_revision_it_is_about(analys
     assert [(reading.about, reading.word, reading.by, reading.name) for reading in said.readings] == [
         ("result", "disagree", "doctor", ""), ("blood", "seen", "neurologist", "Dr. Weiss")
     ]  # fmt: skip
-    assert said.disagrees
-    assert not statements_of(analysed, STUDY, revision=2, crew_id=99).disagrees
+    assert [reading.word for reading in statements_of(analysed, STUDY, revision=2, crew_id=99).readings] == ["agree"]
+
+
+@pytest.mark.requirement("R75")
+def test_only_who_knew_this_answer_has_reviewed_it(analysed: Ledger) -> None:
+    note_crew(analysed, STUDY, "impression", {"impression": "not_seen", "by": "nurse", "revision": 1})
+    add_second_reading(analysed, STUDY, "unsure", revision=0, by="radiologist", name="", source=CENTRE)
+    add_second_reading(analysed, STUDY, "seen", revision=1, by="neurologist", name="Dr. Weiss", source=CENTRE)
+    first, second = (statements_of(analysed, STUDY, revision=number, crew_id=99) for number in (1, 2))
+    assert [(reading.by, reading.reviews) for reading in first.readings] == [
+        ("nurse", False), ("radiologist", False), ("neurologist", True)
+    ]  # fmt: skip
+    assert [(reading.by, reading.reviews) for reading in second.readings] == [("nurse", False), ("radiologist", False)]
 
 
 @pytest.mark.requirement("R61")
