@@ -67,7 +67,7 @@ def message_json(report: ReportInput, notice: Notice | None = None) -> bytes:
     result, said = report.result, report.said
     source = report.used()[0]
     own = message_uid(result.study_uid, result.revision, report.edition)
-    before = report.predecessor
+    before = None if notice else report.predecessor
     corrected = said.corrected
     body: dict[str, Any] = {
         "schema": "msu-triage.result.1",
@@ -81,7 +81,7 @@ def message_json(report: ReportInput, notice: Notice | None = None) -> bytes:
         "accession_number": str(source.get("AccessionNumber", "") or ""),
         "revision": result.revision,
         "edition": report.edition,
-        "revised": report.is_revised,
+        "revised": report.is_revised and notice is None,
         "replaces": message_uid(before.study_uid, before.revision, before.edition) if before else None,
         "created_utc": (report.issued or report.created).isoformat(),
         "status": result.status.value,

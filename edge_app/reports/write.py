@@ -161,7 +161,7 @@ def write_notice(
     folder = paths.root / "results" / uid_hash(notice.study_uid) / f"n{notice.crew_id}"
     if not (folder / _COMPLETE).exists():
         result = result_of(ledger, notice.study_uid, notice.revision) or _no_result_yet(ledger, notice.study_uid)
-        edition = latest_edition(ledger, notice.study_uid, notice.revision) if notice.revision else None
+        edition = edition_of(ledger, notice.study_uid, notice.revision, notice.edition)
         if edition is None:
             edition = Edition(notice.study_uid, notice.revision, 1, notice.crew_id, "", notice.at_utc)
         report = _input(result, ledger, paths, edition, facts(result), unvalidated_ischaemia)

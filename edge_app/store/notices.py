@@ -18,11 +18,15 @@ __all__ = ["Notice", "NoticeState", "latest_notices", "notice_of", "queue_notice
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One notice. `crew_id` is the entry that asked for it; `revision` is 0 where there was no result yet."""
+    """One notice. `crew_id` is the entry that asked for it; `revision` is 0 where there was no result yet.
+
+    `edition` is that of the report at that moment.
+    """
 
     study_uid: str
     crew_id: int
     revision: int
+    edition: int
     by: str
     at_utc: str
 
@@ -63,7 +67,8 @@ def notice_of(ledger: Ledger, outbox_id: int) -> Notice | None:
     """Return the notice of an outbox row, or None."""
     rows = ledger.read(
         "SELECT study_uid, json_extract(payload, '$.crew_id'), json_extract(payload, '$.revision'), "
-        "json_extract(payload, '$.by'), created_utc FROM outbox WHERE id = ? AND kind = 'notice'",
+        "COALESCE(json_extract(payload, '$.edition'), 1), json_extract(payload, '$.by'), created_utc "
+        "FROM outbox WHERE id = ? AND kind = 'notice'",
         outbox_id,
     )
     return Notice(*rows[0]) if rows else None

@@ -25,7 +25,7 @@ from edge_app.store.crew import note_crew
 from edge_app.store.ledger import Ledger
 from edge_app.store.notices import Notice, notice_of
 from edge_app.store.paths import StorePaths
-from edge_app.store.statements import correct_identity
+from edge_app.store.statements import add_second_reading, correct_identity
 from tests.stored_studies import add_ct_study, ct_uid, study_result
 
 
@@ -133,6 +133,40 @@ def test_a_notice_before_the_result_says_that_there_is_none_yet(paths: StorePath
         (notice,) = notices(ledger)
         body = json.loads((write_notice(notice, ledger, paths).parent / MESSAGE_FILE).read_bytes())
     assert (body["headline"], body["about"], body["revision"]) == ("NO AI RESULT YET", None, 0)
+
+
+@pytest.mark.requirement("R77")
+def test_a_notice_speaks_of_the_edition_that_there_was_when_the_crew_asked_and_replaces_none(
+    analysed: tuple[Ledger, StudyResult],
+) -> None:
+    ledger, _ = analysed
+    note_crew(ledger, ct_uid(1), "identity", {"by": "paramedic"})
+    note_crew(ledger, ct_uid(1), "notify", {"by": "paramedic"})
+    note_crew(ledger, ct_uid(1), "opinion", {"opinion": "disagree", "by": "doctor", "revision": 1})
+    (notice,) = notices(ledger)
+    body = json.loads((write_notice(notice, ledger, ledger.paths).parent / MESSAGE_FILE).read_bytes())
+    assert (body["edition"], body["about"]) == (2, message_uid(ct_uid(1), 1, 2))
+    assert (body["identity"], body["readings"]) == ("confirmed", [])
+    assert (body["revised"], body["replaces"]) == (False, None)
+
+
+@pytest.mark.requirement("R75")
+def test_a_new_answer_is_not_reviewed_by_who_spoke_of_the_one_before(analysed: tuple[Ledger, StudyResult]) -> None:
+    ledger, _ = analysed
+    note_crew(ledger, ct_uid(1), "impression", {"impression": "not_seen", "by": "nurse", "revision": 1})
+    add_second_reading(ledger, ct_uid(1), "seen", revision=1, by="neurologist", name="Dr. Weiss", source="screen")
+    before = write_reports(ledger.latest_result(ct_uid(1)) or study_result(), ledger, ledger.paths, edition=3)
+    assert any("reviewed by neurologist." in line for line in texts(dcmread(before[0])))
+    second = ledger.add_result(study_result(), last_instance_id=6)
+    assert second.revision == 2
+    files = write_reports(second, ledger, ledger.paths)
+    said = texts(dcmread(files[0]))
+    assert any("AI triage aid, not reviewed" in line for line in said)
+    assert any(line.startswith("Read by nurse: sees NO BLOOD") for line in said)
+    assert not any("Weiss" in line for line in said)
+    bundle = json.loads((files[0].parent / FHIR_FILE).read_bytes())
+    (provenance,) = (e["resource"] for e in bundle["entry"] if e["resource"]["resourceType"] == "Provenance")
+    assert [agent["type"]["text"] for agent in provenance["agent"][1:]] == ["reader"]
 
 
 @pytest.mark.requirement("R78")
