@@ -38,6 +38,8 @@ READINGS = ("seen", "not_seen", "unsure")
 
 _LONGEST = 200
 
+_NOTHING, _SEEN, _READ = range(3)
+
 _log = get_logger(__name__)
 
 
@@ -68,43 +70,47 @@ class Acknowledger:
         if self._address.protocol is not Protocol.NOTIFY or self._clock() < self._until_s:
             return False
         self._until_s = self._clock() + self._settings.acknowledgement_poll_s
-        open_results = proofs.unacknowledged(self._ledger, self._address.text, since_utc=utc_iso(utc_now() - ASKED_FOR))
+        unseen = proofs.unacknowledged(self._ledger, self._address.text, since_utc=utc_iso(utc_now() - ASKED_FOR))
         self._round += 1
+        unread: list[OpenMessage] = []
         if self._round % READING_EVERY == 1:
-            open_results += proofs.unread(self._ledger, self._address.text, since_utc=utc_iso(utc_now() - READING_FOR))
-        if not open_results:
+            unread = proofs.unread(self._ledger, self._address.text, since_utc=utc_iso(utc_now() - READING_FOR))
+        if not unseen and not unread:
             return False
         try:
             with WebLink(self._address, self._settings, self._go_on, tls=self._tls) as link:
-                seen: set[tuple[str, int]] = set()
-                for message in open_results:
+                done: set[tuple[str, int]] = set()
+                for message, enough in (*((m, _SEEN) for m in unseen), *((m, _READ) for m in unread)):
+                    # A result has several messages, and a reader may answer any of them.
                     result = (message.study_uid, message.revision)
-                    if result not in seen and self._ask(link, message):
-                        seen.add(result)
+                    if result not in done and self._ask(link, message) >= enough:
+                        done.add(result)
         except NetworkError as error:
             _log.event(412, "centre cannot be asked for acknowledgements", problem=error.message)
         return True
 
-    def _ask(self, link: WebLink, message: OpenMessage) -> bool:
+    def _ask(self, link: WebLink, message: OpenMessage) -> int:
+        """Ask about one message and keep what is new; returns what was said of it."""
         answer = link.get_json(f"/{_uid(message)}/acknowledgement")
         if not isinstance(answer, dict) or not answer.get("by"):
-            return False
+            return _NOTHING
         by, role, at = (str(answer.get(key, ""))[:_LONGEST] for key in ("by", "role", "at"))
         seen = Acknowledgement(message.study_uid, message.revision, self._address.text, by, role, at)
-        proofs.add_acknowledgement(self._ledger, seen)
-        _log.event(413, "result acknowledged", revision=message.revision)
+        if proofs.add_acknowledgement(self._ledger, seen):
+            _log.event(413, "result acknowledged", revision=message.revision)
         reading = answer.get("reading")
-        if reading in READINGS and message.revision:
-            add_second_reading(
-                self._ledger,
-                message.study_uid,
-                str(reading),
-                revision=message.revision,
-                by=role,
-                name=by,
-                source=self._address.text,
-            )
-        return True
+        if reading not in READINGS or not message.revision:
+            return _SEEN
+        add_second_reading(
+            self._ledger,
+            message.study_uid,
+            str(reading),
+            revision=message.revision,
+            by=role,
+            name=by,
+            source=self._address.text,
+        )
+        return _READ
 
 
 def _uid(message: OpenMessage) -> str:

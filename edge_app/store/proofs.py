@@ -234,8 +234,8 @@ def unread(ledger: Ledger, destination: str, *, since_utc: str) -> list[OpenMess
     return [OpenMessage(*row) for row in rows]
 
 
-def add_acknowledgement(ledger: Ledger, seen: Acknowledgement) -> None:
-    """Keep an acknowledgement, once."""
+def add_acknowledgement(ledger: Ledger, seen: Acknowledgement) -> bool:
+    """Keep an acknowledgement, once; returns whether it is new."""
     with ledger.transaction() as db:
         cursor = db.execute(
             "INSERT OR IGNORE INTO acknowledgements VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -252,6 +252,7 @@ def add_acknowledgement(ledger: Ledger, seen: Acknowledgement) -> None:
                     "role": seen.role,
                 },
             )
+        return bool(cursor.rowcount)
 
 
 def acknowledgements(ledger: Ledger, study_uid: str) -> list[Acknowledgement]:
