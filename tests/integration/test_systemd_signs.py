@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -67,18 +66,6 @@ def test_a_process_says_ready_then_lives_then_says_that_it_stops(
     process.terminate()
     _hear(systemd, "STOPPING=1")
     assert process.wait(DEADLINE_S) == 0
-
-
-def test_a_frozen_process_gives_no_sign_of_life(tmp_path: Path, systemd: socket.socket, start: Start) -> None:
-    process = start("work", Settings(data=tmp_path / "store"))
-    _hear(systemd, "WATCHDOG=1")
-    process.send_signal(signal.SIGSTOP)
-    os.waitpid(process.pid, os.WUNTRACED)
-    systemd.settimeout(1.0)
-    with pytest.raises(TimeoutError):
-        while True:
-            systemd.recv(4096)
-    process.send_signal(signal.SIGCONT)
 
 
 def test_refused_settings_end_with_78_and_are_left_for_the_screen(

@@ -178,7 +178,16 @@ def test_it_ends_although_a_result_is_expected_and_it_is_told_to_resume_meanwhil
     assert waiting.problem is None
 
 
-def test_without_a_case_none_is_opened(tmp_path: Path) -> None:
+def test_without_a_case_none_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[bool] = []
+    expects_message = standby.outbox.expects_message
+
+    def look(ledger: Ledger) -> bool:
+        looks.append(expects_message(ledger))
+        return looks[-1]
+
+    monkeypatch.setattr(standby.outbox, "expects_message", look)
+    monkeypatch.setattr(standby, "POLL_S", 0.05)
     peer = Peer()
     with (
         Ledger(StorePaths(tmp_path / "store"), "test") as ledger,
@@ -186,4 +195,7 @@ def test_without_a_case_none_is_opened(tmp_path: Path) -> None:
         held(ledger, address) as waiting,
     ):
         waiting.resume()
+        before = len(looks)
+        wait_until(lambda: len(looks) >= before + 3, "it has looked, gone on, and looked again")
+        assert not any(looks)
     assert peer.opened == 0
