@@ -37,9 +37,10 @@ _READABLE = RESULT_STATES | {_S.NO_AI_RESULT, _S.READ_FIRST}
 _PROBLEMS = frozenset(
     {
         _S.STALLED, _S.FAILED, _S.AI_STOPPED, _S.RECEIVER_STOPPED, _S.MODEL_MISSING, _S.DISK_FULL, _S.SCANNER_SILENT,
-        _S.CLOCK_BAD,
+        _S.CLOCK_BAD, _S.NOT_FIT,
     }
 )  # fmt: skip
+_STOPPED = frozenset({_S.AI_STOPPED, _S.RECEIVER_STOPPED})
 
 _GLIDES_HZ = {
     Cue.COMPLETE: (0.3, (620.0, 820.0)),
@@ -52,9 +53,13 @@ _GLIDES_HZ = {
 def cue_between(before: ScreenModel | None, after: ScreenModel) -> Cue | None:
     """Return the cue for what has just come on the screen, or None.
 
-    A screen that starts is silent, and so is one on which a person looks through old cases.
+    A screen that starts is silent, and so is one on which a person looks through old cases, unless something stops.
     """
-    if before is None or before.patient.previous or after.patient.previous:
+    if before is None:
+        return None
+    if _stopped(after) > _stopped(before):
+        return Cue.PROBLEM
+    if before.patient.previous or after.patient.previous:
         return None
     if (before.state, before.study_uid, before.revision) == (after.state, after.study_uid, after.revision):
         return None
@@ -63,6 +68,11 @@ def cue_between(before: ScreenModel | None, after: ScreenModel) -> Cue | None:
     if after.state in _READABLE and before.state is not _S.READ_FIRST and not before.locked:
         return Cue.RESULT
     return Cue.COMPLETE if after.state in _WORKING and before.state not in _WORKING else None
+
+
+def _stopped(model: ScreenModel) -> int:
+    """Return how many processes the screen says have stopped, as its state or beside a result."""
+    return len(model.alerts) + (model.state in _STOPPED)
 
 
 def cue_wav(cue: Cue, volume_percent: int) -> bytes:

@@ -14,16 +14,18 @@ from edge_app.ui.desk import Desk
 from edge_app.ui.presenter import present
 from edge_app.ui.screen_model import ScreenModel
 from edge_app.ui.snapshot import StudyView
+from edge_app.ui.states import ScreenState
 from edge_app.ui.viewer import ViewerModel
 from tests.unit.ui.views import MOMENT, entry, finished, snapshot, study
 
 
-def shown(view: StudyView | None, *, read_first: bool = False, work: bool = True) -> ScreenModel:
+def shown(
+    view: StudyView | None, *, read_first: bool = False, dead: tuple[str, ...] = (), language: str = "en"
+) -> ScreenModel:
     snap = snapshot(*([view] if view else []))
-    if not work:
-        dead = replace(snap.heartbeats["work"], at_s=MOMENT.monotonic_s - 60)
-        snap = replace(snap, heartbeats={**snap.heartbeats, "work": dead})
-    return present(snap, ViewerModel(), Desk(), MOMENT, site=ScreenSettings(read_first=read_first))
+    ends = {name: replace(snap.heartbeats[name], at_s=MOMENT.monotonic_s - 60) for name in dead}
+    snap = replace(snap, heartbeats={**snap.heartbeats, **ends})
+    return present(snap, ViewerModel(), Desk(language=language), MOMENT, site=ScreenSettings(read_first=read_first))
 
 
 RECEIVING = shown(study())
@@ -44,10 +46,29 @@ def test_complete_and_broken_have_their_cue_and_a_start_has_none() -> None:
     assert cue_between(RECEIVING, ANALYSING) is Cue.COMPLETE
     checking = shown(study(StudyStatus.ANALYSING, progress={"images": 21, "analysed": 21}))
     assert cue_between(ANALYSING, checking) is None
-    assert cue_between(RECEIVING, shown(study(), work=False)) is Cue.PROBLEM
+    assert cue_between(RECEIVING, shown(study(), dead=("work",))) is Cue.PROBLEM
     assert cue_between(RECEIVING, shown(study(association="aborted"))) is Cue.PROBLEM
-    assert cue_between(None, shown(study(), work=False)) is None
+    assert cue_between(None, shown(study(), dead=("work",))) is None
     assert cue_between(shown(None), RECEIVING) is None
+
+
+@pytest.mark.requirement("R73")
+def test_what_stops_beside_a_result_is_heard_and_once() -> None:
+    case = finished(Verdict.HEMORRHAGE)
+    result, stopped = shown(case), shown(case, dead=("work",))
+    assert stopped.state is result.state and cue_between(result, stopped) is Cue.PROBLEM
+    assert cue_between(stopped, stopped) is None
+    assert cue_between(stopped, shown(case, dead=("work", "deliver"))) is Cue.PROBLEM
+    assert cue_between(stopped, shown(case, dead=("work",), language="de")) is None
+    assert cue_between(stopped, result) is None, "what runs again makes no noise"
+    assert cue_between(shown(None, dead=("work",)), stopped) is not Cue.PROBLEM, "heard when it stopped"
+
+
+@pytest.mark.requirement("R43", "R73")
+def test_a_vehicle_that_becomes_unfit_is_heard() -> None:
+    ready = shown(None)
+    assert cue_between(ready, replace(ready, state=ScreenState.NOT_FIT)) is Cue.PROBLEM
+    assert cue_between(ready, replace(ready, state=ScreenState.SELF_TEST)) is None
 
 
 @pytest.mark.requirement("R35", "R73")
