@@ -25,12 +25,13 @@ _log = get_logger(__name__)
 
 
 class Player:
-    """Plays one cue at a time without ever waiting; `commands` are tried until one works."""
+    """Plays one cue at a time without ever waiting; `commands` are tried until one works, and that one is kept."""
 
     def __init__(self, volume_percent: int, commands: Sequence[Sequence[str]] = PLAYERS) -> None:
         self._commands = [tuple(command) for command in commands if shutil.which(command[0])]
         self._folder = TemporaryDirectory(prefix="msu-cues-")
-        self._playing: tuple[Cue, subprocess.Popen[bytes]] | None = None
+        self._worked: set[tuple[str, ...]] = set()
+        self._playing: tuple[Cue, int, subprocess.Popen[bytes]] | None = None
         for cue in Cue if self._commands else ():
             self._path(cue).write_bytes(cue_wav(cue, volume_percent))
 
@@ -47,42 +48,53 @@ class Player:
     def play(self, cue: Cue) -> None:
         """Play a cue, unless there is nothing to play it with or another one is still to be heard."""
         self.poll()
-        if not self._commands or self._playing is not None:
-            return
-        command = [*self._commands[0], str(self._path(cue))]
-        nothing = subprocess.DEVNULL
-        try:
-            process = subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing)
-        except OSError:
-            self._give_up_on_the_first(cue, -1)
-        else:
-            self._playing = (cue, process)
+        if self._playing is None:
+            self._try(cue, 0)
 
     def poll(self) -> None:
         """See whether the cue has ended; one that could not be played goes to the next player."""
         if self._playing is None:
             return
-        cue, process = self._playing
+        cue, number, process = self._playing
         code = process.poll()
         if code is None:
             return
         self._playing = None
-        if code != 0:
-            self._give_up_on_the_first(cue, code)
+        if code == 0:
+            self._worked.add(self._commands[number])
+        else:
+            self._try_the_next(cue, number, code)
 
     def stop(self) -> None:
         """End what is being played and remove the files."""
         if self._playing is not None:
-            _, process = self._playing
+            *_, process = self._playing
             self._playing = None
             process.kill()
             process.wait(_STOP_S)
         self._folder.cleanup()
 
-    def _give_up_on_the_first(self, cue: Cue, code: int) -> None:
-        program = self._commands.pop(0)[0]
-        _log.info("%s plays nothing here (exit code %d)", program, code)
-        self.play(cue)
+    def _try(self, cue: Cue, number: int) -> None:
+        if number >= len(self._commands):
+            return
+        command = [*self._commands[number], str(self._path(cue))]
+        nothing = subprocess.DEVNULL
+        try:
+            process = subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing)
+        except OSError:
+            self._try_the_next(cue, number, -1)
+        else:
+            self._playing = (cue, number, process)
+
+    def _try_the_next(self, cue: Cue, number: int, code: int) -> None:
+        """Forget a player that has never worked; one that has is only passed over, as sound may come back."""
+        command = self._commands[number]
+        _log.info("%s has not played a cue (exit code %d)", command[0], code)
+        if command in self._worked:
+            number += 1
+        else:
+            del self._commands[number]
+        self._try(cue, number)
 
     def _path(self, cue: Cue) -> Path:
         return Path(self._folder.name) / f"{cue.value}.wav"
