@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -76,6 +77,15 @@ def test_the_watch_looks_around_and_ends_when_told(tmp_path: Path) -> None:
     watch.start()
     wait_until(lambda: watch.latest.lux == 250.0, "the first look")
     watch.stop()
-    assert is_synchronised(tmp_path) in (True, False)
+
+
+@pytest.mark.requirement("R45")
+@pytest.mark.parametrize(("said", "held"), [(0, True), (4, True), (5, False), (-1, False)])
+def test_a_clock_is_held_where_the_kernel_or_systemd_says_so(
+    said: int, held: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = SimpleNamespace(adjtimex=lambda buffer: said)
+    monkeypatch.setattr("edge_app.ui.surroundings.ctypes.CDLL", lambda *names, **options: kernel)
+    assert is_synchronised(tmp_path) is held
     write(tmp_path / "systemd/timesync", synchronized="")
     assert is_synchronised(tmp_path)
