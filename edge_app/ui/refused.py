@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from PySide6.QtCore import QTimer
 
@@ -14,11 +15,12 @@ from edge_app.core.clock import boot_id, monotonic_s, utc_iso, utc_now
 from edge_app.core.config import ScreenSettings
 from edge_app.core.errors import ConfigError
 from edge_app.store.ledger import HeartbeatRow
+from edge_app.ui.actions import ACTION_SLOTS
 from edge_app.ui.app import application, now
 from edge_app.ui.desk import desk_from
 from edge_app.ui.facts import START_GRACE_S
 from edge_app.ui.presenter import present
-from edge_app.ui.screen_model import ScreenModel
+from edge_app.ui.screen_model import ActionButton, ScreenModel
 from edge_app.ui.snapshot import Snapshot
 from edge_app.ui.theme import PANELS, THEMES
 from edge_app.ui.viewer import ViewerModel
@@ -31,12 +33,16 @@ _LOOK_TICKS = 4
 
 
 def refusal_model(error: ConfigError) -> ScreenModel:
-    """Return what the screen says: no images can arrive, and which key of the settings is the reason."""
+    """Return what the screen says: no images can arrive, and which key of the settings is the reason.
+
+    It offers no button, as nothing can be kept or opened without a store.
+    """
     started_s = monotonic_s() - START_GRACE_S - 1
     refused = HeartbeatRow("receive", 0, boot_id(), started_s, utc_iso(utc_now()), {"refused": error.message})
     snapshot = Snapshot(started_s, boot_id(), heartbeats={"receive": refused})
     site = ScreenSettings()
-    return present(snapshot, ViewerModel(), desk_from({}, site), now(), site=site)
+    model = present(snapshot, ViewerModel(), desk_from({}, site), now(), site=site)
+    return replace(model, actions=(ActionButton("", ""),) * ACTION_SLOTS, presets=())
 
 
 def run_refused(

@@ -72,6 +72,7 @@ class MainWindow(QWidget):
         self._theme: Theme = THEMES["night"]
         self._full = False
         self._covered = False
+        self._has_viewer = True
         self.setWindowTitle("msu-triage")
         self.patient = PatientBand(self, panel)
         self.clocks = ClockBand(self, panel)
@@ -190,7 +191,8 @@ class MainWindow(QWidget):
         self.clocks.show_clocks(model.clocks, model.window, warning, theme, room, old=bool(patient.previous))
         self.result.show_result(model.result, model.look, theme.fills[model.look.role])
         self.strip.show_bars(model.strip, model.strip_index, model.strip_ends, model.thresholds, theme)
-        for button, preset in zip(self.presets, model.presets, strict=True):
+        self._has_viewer = bool(model.presets)
+        for button, preset in zip(self.presets, model.presets, strict=self._has_viewer):
             button.show_words(f"{preset.name}\n{preset.numbers}", theme, active=preset.active)
         self.leave_full.show_words(model.cases_texts.close, theme)
         self.info.show_lines(model.alerts, self.result.note_elsewhere, model.info, theme)
@@ -217,12 +219,12 @@ class MainWindow(QWidget):
             self._covered = covered
             self.bands.set_wide(covered)
             self._place()
-        for widget in (self.result, self.view, self.strip):
+        for widget in (self.result, self.view):
             widget.setVisible(not covered)
+        for control in (self.strip, *self.presets):
+            control.setVisible(not covered and self._has_viewer)
         self.keys.setVisible(not covered and not self._full)
         self.info.setVisible(covered or not self._full)
-        for button in (*self.presets,):
-            button.setVisible(not covered)
         self.leave_full.setVisible(self._full and not covered)
         for button, action in self._shown_actions.items():
             button.setVisible(bool(action))
