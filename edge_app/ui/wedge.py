@@ -40,10 +40,11 @@ class LineReader(QObject):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Take key presses that belong to a reader's line; all others go their way."""
+        # Every event of the application comes by here: what is no key goes on at once.
+        if event.type() != QEvent.Type.KeyPress or not isinstance(event, QKeyEvent) or event.isAutoRepeat():
+            return False
         # A key comes by twice: for the window of the system, then for the widget. Another window's are its own.
         if not isinstance(watched, QWidget) or watched.window() is not self._window:
-            return False
-        if event.type() != QEvent.Type.KeyPress or not isinstance(event, QKeyEvent) or event.isAutoRepeat():
             return False
         enter = event.key() in _ENTER
         printable = len(event.text()) == 1 and event.text().isprintable() and not event.text().isspace()
