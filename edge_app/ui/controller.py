@@ -27,11 +27,14 @@ from edge_app.ui.taps import for_the_next, scan, tap, tick
 from edge_app.ui.theme import THEMES
 from edge_app.ui.viewer import ViewerModel
 from edge_app.ui.window import MainWindow
+from edge_app.ui.windowing import body_box
 
 __all__ = ["Controller"]
 
 _TICK_MS = 250
 _BEAT_TICKS = 4
+_SOON_MS = 50
+"""So long the view waits for more frames that show where the body lies, before it is drawn anew."""
 
 
 class Controller(QObject):
@@ -77,6 +80,8 @@ class Controller(QObject):
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._tick)
         self._timer.start(_TICK_MS)
+        self._soon = QTimer(self, singleShot=True, interval=_SOON_MS)
+        self._soon.timeout.connect(self._show)
 
     @property
     def model(self) -> ScreenModel | None:
@@ -119,6 +124,7 @@ class Controller(QObject):
     def stop(self) -> None:
         """Stop the timer; nothing is shown any more."""
         self._timer.stop()
+        self._soon.stop()
 
     # What time and store bring ------------------------------------------------------------------------------------
 
@@ -166,12 +172,13 @@ class Controller(QObject):
         self._request_frames()
 
     def _on_frame(self, frame: Frame) -> None:
-        if self._frames.take(frame, self._viewer):
-            before, self._viewer = self._viewer, self._viewer.with_body(self._frames.body)
-            keys = {key.sop_uid for key in self._model.key_slices} if self._model else set()
-            moved = (before.scale, before.focus) != (self._viewer.scale, self._viewer.focus)
-            if moved or frame.sop_uid in keys or frame.sop_uid == self._viewer.current:
-                self._show()
+        if not self._frames.take(frame, self._viewer):
+            return
+        before, self._viewer = self._viewer, self._viewer.with_body(None if frame.hu is None else body_box(frame.hu))
+        if frame.sop_uid == self._viewer.current or (self._model and frame.sop_uid in _keys(self._model)):
+            self._show()
+        elif (before.scale, before.focus) != (self._viewer.scale, self._viewer.focus) and not self._soon.isActive():
+            self._soon.start()
 
     def _on_heat_maps(self, maps: Mapping[str, HeatMap]) -> None:
         self._frames.take_heat(maps)
@@ -274,6 +281,7 @@ class Controller(QObject):
     def _show(self) -> None:
         if self._snapshot is None or self._desk is None:
             return
+        self._soon.stop()
         viewer, study = self._viewer, self._study
         shown_uid = study.study_uid if study else None
         if shown_uid != viewer.study_uid:

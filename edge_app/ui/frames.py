@@ -14,7 +14,7 @@ from edge_app.ui.heat import HeatMap
 from edge_app.ui.reader import Frame, StoreReader
 from edge_app.ui.snapshot import StudyView
 from edge_app.ui.viewer import ViewerModel
-from edge_app.ui.windowing import Preset, body_box, crop_to_body
+from edge_app.ui.windowing import Preset, crop_to_body
 
 __all__ = ["FrameStore", "series_of"]
 
@@ -29,8 +29,6 @@ class FrameStore:
         self._heat: Mapping[str, HeatMap] = {}
         self._heat_of: tuple[str, int, str] | None = None
         self._asked: tuple[tuple[str, str], ...] = ()
-        self.body: tuple[float, float, float, float] | None = None
-        """Where the body lies on the frame that came last."""
 
     def __contains__(self, sop_uid: str) -> bool:
         return sop_uid in self._frames
@@ -61,7 +59,6 @@ class FrameStore:
         self._asked = tuple(pair for pair in self._asked if pair[0] != frame.sop_uid)
         if frame.sop_uid not in viewer.slices:
             return False
-        self.body = None if frame.hu is None else body_box(frame.hu)
         self._frames[frame.sop_uid] = frame.hu
         return True
 

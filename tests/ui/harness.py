@@ -31,6 +31,7 @@ class Screen:
 
     window: MainWindow
     controller: Controller
+    reader: StoreReader
     moment: Moment
 
     @property
@@ -83,7 +84,7 @@ def open_screen(
 
     settings = ScreenSettings(theme=theme, language=language, **site)  # type: ignore[arg-type]
     controller = Controller(window, reader, paths, now, site=settings, ischaemia_validated=False)
-    holder.append(Screen(window, controller, moment))
+    holder.append(Screen(window, controller, reader, moment))
     player = Player(20, commands=())
     witness = Witness(controller, reader, player)
     reader.start()

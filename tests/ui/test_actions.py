@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
@@ -12,10 +13,11 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from edge_app.core.types import StudyStatus, Verdict
 from edge_app.store.ledger import Ledger
+from edge_app.ui.reader import Frame
 from edge_app.ui.states import ScreenState
 from edge_app.ui.wedge import BURST_MS
 from edge_app.ui.zones import TARGET_GAP_MM, TARGET_MM
-from tests.ui.harness import open_screen
+from tests.ui.harness import open_scene, open_screen
 from tests.ui.scenes import Scene, beat, build
 from tests.ui.test_states import assert_nothing_is_cut_off
 
@@ -210,3 +212,18 @@ def test_a_frame_that_is_gone_is_said_and_stops_nothing(tmp_path: Path, qapp: ob
         screen.settle()
         assert screen.model.state is ScreenState.HAEMORRHAGE
         assert not screen.window.view.has_image
+
+
+def test_frames_that_come_at_once_and_widen_the_view_are_drawn_together(tmp_path: Path, qapp: object) -> None:
+    with open_scene("haemorrhage", tmp_path) as screen:
+        study, shows = screen.model.study_uid, []
+        keys = [key.sop_uid for key in screen.model.key_slices]
+        others = [uid for uid in (f"{study}.3.{n}" for n in range(1, 20)) if uid not in keys][:8]
+        before = screen.model.view
+        screen.controller.shown.connect(shows.append)
+        for number, uid in enumerate(others, start=1):
+            hu = np.full((256, 256), -1000, dtype=np.int16)
+            hu[128 - 16 * number : 128 + 16 * number, 128 - 16 * number : 128 + 16 * number] = 40
+            screen.reader.frame_loaded.emit(Frame(uid, hu))
+        screen.until(lambda: screen.model.view != before, "the wider view")
+        assert len(shows) <= 2, "the frames together, and perhaps the clock"
