@@ -28,7 +28,7 @@ from edge_app.ui.facts import Moment
 from edge_app.ui.wedge import BURST_MS
 from edge_app.ui.windowing import PRESETS
 from tests.ui.harness import open_screen
-from tests.ui.scenes import NOW, Scene, beat, head, leave_model
+from tests.ui.staging import NOW, Scene, beat, head, leave_model
 from tests.waiting import wait_until
 
 SLICES = 160

@@ -14,7 +14,7 @@ from edge_app.core.types import Verdict
 from edge_app.store.crew import note_crew
 from edge_app.store.ledger import Ledger
 from tests.integration.conftest import start_serving, stop_serving
-from tests.ui.scenes import Scene
+from tests.ui.staging import Scene
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration

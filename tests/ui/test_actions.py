@@ -18,7 +18,8 @@ from edge_app.ui.states import ScreenState
 from edge_app.ui.wedge import BURST_MS
 from edge_app.ui.zones import TARGET_GAP_MM, TARGET_MM
 from tests.ui.harness import open_scene, open_screen
-from tests.ui.scenes import Scene, beat, build
+from tests.ui.scenes import build
+from tests.ui.staging import Scene, beat
 from tests.ui.test_states import assert_nothing_is_cut_off
 
 

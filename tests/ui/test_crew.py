@@ -24,7 +24,7 @@ from edge_app.ui.theme import PANELS
 from edge_app.ui.touch_button import DEBOUNCE_MS
 from tests.ui.colours import pixels
 from tests.ui.harness import Screen, open_scene, open_screen
-from tests.ui.scenes import Scene
+from tests.ui.staging import Scene
 
 
 def tap(screen: Screen, action: str) -> None:
