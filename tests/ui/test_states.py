@@ -147,12 +147,13 @@ def test_the_ischaemic_result_is_marked_unvalidated(tmp_path: Path, qapp: object
 @pytest.mark.parametrize("name", ["haemorrhage", "ischaemic", "none_detected", "indeterminate", "failed", "stalled"])
 def test_nothing_flashes_or_moves_but_clocks_and_the_dot(name: str, tmp_path: Path, qapp: object) -> None:
     with open_scene(name, tmp_path) as screen:
-        window = screen.window
+        window, controller = screen.window, screen.controller
         still = [window.result, window.bands, window.view, window.strip, window.keys, *window.slots]
-        screen.until(lambda: len(screen.controller._frames) == len(screen.model.strip), "all slices")
+        screen.until(lambda: len(controller._frames) == len(screen.model.strip), "all slices")
+        screen.until(lambda: not controller._soon.isActive(), "the view fitted to all of them")
         before = [pixels(widget) for widget in still if widget.isVisible()]
         for _ in range(6):
-            screen.controller._tick()
+            controller._tick()
             after = [pixels(widget) for widget in still if widget.isVisible()]
             assert all(np.array_equal(one, two) for one, two in zip(before, after, strict=True))
 
