@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from calibration.choose import Chosen8, choose_int8
@@ -18,6 +19,7 @@ from calibration.proof.networks import golden_from, teach, unit_slices
 from calibration.quantise import place
 from calibration.ranges import observe
 from edge_app.core.clock import utc_now
+from edge_app.core.types import CLASSES
 from edge_app.inference.manifest import Calibration, ImageModel, Manifest, OperatingPoint, PatientModel
 from edge_app.inference.onnx_backend import OnnxBackend
 from export.bundle import describe_bundle
@@ -47,23 +49,31 @@ class Int8Sizes:
     epochs: int = 12
     threads: int = 2
     say: Callable[[str], None] = lambda _: None
+    once: Callable[[str, Callable[[], dict[str, Any]]], dict[str, Any]] = lambda _, make: make()
+    """Makes what is not kept from a run that was stopped."""
 
 
 def prove_int8(
     architecture: str, train: StudySet, golden_studies: StudySet, work: Path, sizes: Int8Sizes
 ) -> dict[str, Any]:
     """Teach, export, quantise, judge and time one network; return what was measured."""
-    sizes.say(f"{architecture}: teaching")
-    taught = teach(architecture, train, golden_studies, epochs=sizes.epochs)
-    features = taught.image.features
-    sizes.say(f"{architecture}: export")
-    check = export_image_model(taught.image, unit_slices(golden_studies, np.arange(2)), work / f"{architecture}.onnx")
-    patient_path = export_patient_model(taught.patient, features + 3, work / f"{architecture}.patient.onnx").path
-    how = taught.how
-    del taught
+    apart = _apart(train)
+    image_path, patient_path = work / f"{architecture}.onnx", work / f"{architecture}.patient.onnx"
+
+    def make() -> dict[str, Any]:
+        sizes.say(f"{architecture}: teaching")
+        taught = teach(architecture, train, apart, epochs=sizes.epochs)
+        features = taught.image.features
+        sizes.say(f"{architecture}: export")
+        export_image_model(taught.image, unit_slices(golden_studies, np.arange(2)), image_path)
+        export_patient_model(taught.patient, features + 3, patient_path)
+        return {"how": taught.how, "features": features}
+
+    made = sizes.once(f"{architecture} taught and exported", make)
     golden = golden_from(golden_studies, np.arange(len(golden_studies.records)))
-    manifest = _manifest(architecture, features)
-    judged, pool = _apart(train)
+    manifest = _manifest(architecture, made["features"])
+    judged = golden_from(train, apart)
+    pool = np.flatnonzero(~np.isin(train.study_of_slice, apart))
     images = unit_slices(train, pool[np.linspace(0, len(pool) - 1, sizes.calibration_slices).round().astype(np.int64)])
     with OnnxBackend(patient_path.read_bytes(), threads=sizes.threads) as patient:
 
@@ -72,14 +82,14 @@ def prove_int8(
                 scores = score_slices(data, image, manifest, on_slice=lambda done, _: bar.update(done - bar.n))
                 return score_patients(data, scores, patient, manifest)
 
-        exact = check.path.read_bytes()
-        apart = answers(exact, judged)
+        exact = image_path.read_bytes()
+        expected = answers(exact, judged)
 
         def judge_one(model: onnx.ModelProto) -> GateReport:
-            report = judge(apart, lambda: answers(model.SerializeToString(), judged), BUDGET)
+            report = judge(expected, lambda: answers(model.SerializeToString(), judged), BUDGET)
             return replace(report, failures=tuple(filter(_of_patients, report.failures)))
 
-        found = _quantise(check.path, images, judge_one, sizes)
+        found = _quantise(image_path, images, judge_one, sizes)
         result = found.model.SerializeToString()
         (work / f"{architecture}.int8.onnx").write_bytes(result)
         sizes.say(f"{architecture}: golden set of {golden.patients} patients, {len(golden.images)} slices")
@@ -88,10 +98,14 @@ def prove_int8(
     sizes.say(f"{architecture}: latency")
     right = float((reference.patients.argmax(axis=1) == golden.labels).mean())
     return {
-        "network": f"{architecture}, {how}; FP32 is right on {right:.0%} of the golden patients (SYNTHETIC)",
+        "network": f"{architecture}, {made['how']}; FP32 is right on {right:.0%} of the golden patients (SYNTHETIC)",
         "latency": _latency(exact, result, images[:1], sizes),
         "file_mb": {"fp32": round(len(exact) / 1e6, 1), "int8": round(len(result) / 1e6, 1)},
-        "golden": {"patients": golden.patients, "slices": len(golden.images)},
+        "golden": {
+            "patients": golden.patients,
+            "slices": len(golden.images),
+            "hemorrhage_by_fp32": int((reference.patients.argmax(axis=1) == CLASSES.index("hemorrhage")).sum()),
+        },
         "patient_flips": round(gate.measured["patient_flip_fraction"] * golden.patients),
         "gate_passed": gate.passed,
         "gate_failures": list(gate.failures),
@@ -135,11 +149,10 @@ def _latency(exact: bytes, result: bytes, image: np.ndarray, sizes: Int8Sizes) -
     return measured
 
 
-def _apart(train: StudySet) -> tuple[GoldenSet, np.ndarray]:
-    """Return patients to judge on, and the slices of all others."""
+def _apart(train: StudySet) -> NDArray[np.int64]:
+    """Return the studies that are judged on, and neither trained nor calibrated on."""
     labels = train.study_labels()
-    studies = np.concatenate([np.flatnonzero(labels == label)[:JUDGED] for label in range(3)])
-    return golden_from(train, studies), np.flatnonzero(~np.isin(train.study_of_slice, studies))
+    return np.concatenate([np.flatnonzero(labels == label)[:JUDGED] for label in range(len(CLASSES))])
 
 
 def _manifest(architecture: str, features: int) -> Manifest:

@@ -39,8 +39,11 @@ class Taught:
     how: str
 
 
-def teach(architecture: str, train: StudySet, validation: StudySet, *, epochs: int, seed: int = 2023) -> Taught:
-    """Return networks taught on `train`; `epochs` only counts where there is a GPU."""
+def teach(architecture: str, train: StudySet, apart: NDArray[np.int64], *, epochs: int, seed: int = 2023) -> Taught:
+    """Return networks taught on `train`; by the studies `apart` the patient network's best epoch is chosen.
+
+    `epochs` only counts where there is a GPU.
+    """
     torch.manual_seed(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = Classifier(architecture).to(device)
@@ -48,11 +51,15 @@ def teach(architecture: str, train: StudySet, validation: StudySet, *, epochs: i
         _fit(model, train, epochs, seed)
     else:
         _settle(model, train)
-    _set_head(model, train)
-    known, held_out = (_features(model, data) for data in (train, validation))
+    rows = _rows(model, train)
+    head = _set_head(model, rows, train.labels)
+    ends = np.cumsum([len(record.slice_labels) for record in train.records])
+    tables = np.split(np.concatenate([rows, head(torch.from_numpy(rows)).detach().numpy()], axis=1), ends[:-1])
+    known = FeatureSet(tuple(train.records), tuple(tables))
     torch.manual_seed(seed)
     patient = PatientModel(model.features + 3)
-    train_patient(patient, known, held_out, PatientRecipe())
+    others = np.setdiff1d(np.arange(len(train.records)), apart)
+    train_patient(patient, known.subset(others), known.subset(apart), PatientRecipe())
     how = (
         f"trained {epochs} epochs on a GPU, head by ridge regression" if device == "cuda" else "only the head, by ridge"
     )
@@ -119,11 +126,10 @@ def _settle(model: Classifier, data: StudySet) -> None:
     model.eval()
 
 
-def _set_head(model: Classifier, data: StudySet) -> None:
-    """Fit the head to the features in closed form, classes weighing alike."""
-    model.eval()
-    rows = np.concatenate(_rows(model, data, title="features for the head")).astype(np.float64)[:, : model.features]
-    mean, labels = rows.mean(axis=0), data.labels
+@torch.no_grad()
+def _set_head(model: Classifier, rows: FloatArray, labels: NDArray[np.int64]) -> nn.Linear:
+    """Fit the head to the features in closed form, classes weighing alike, and return it on the CPU."""
+    mean = rows.mean(axis=0, dtype=np.float64)
     x = rows - mean
     weight = (len(labels) / (3.0 * np.maximum(np.bincount(labels, minlength=3), 1)))[labels][:, None]
     gram = x.T @ (weight * x)
@@ -131,22 +137,18 @@ def _set_head(model: Classifier, data: StudySet) -> None:
     found = np.linalg.solve(gram + RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram)), x.T @ (weight * target))
     scale = 6.0
     head = [module for module in model.net.modules() if isinstance(module, nn.Linear) and module.out_features == 3][-1]
-    with torch.no_grad():
-        head.weight.copy_(torch.from_numpy(scale * found.T))
-        head.bias.copy_(torch.from_numpy(-scale * found.T @ mean))
-
-
-def _features(model: Classifier, data: StudySet) -> FeatureSet:
-    return FeatureSet(tuple(data.records), tuple(_rows(model, data, title="features")))
+    head.weight.copy_(torch.from_numpy(scale * found.T))
+    head.bias.copy_(torch.from_numpy(-scale * found.T @ mean))
+    return head.cpu()
 
 
 @torch.no_grad()
-def _rows(model: Classifier, data: StudySet, *, title: str) -> list[FloatArray]:
+def _rows(model: Classifier, data: StudySet) -> FloatArray:
+    """Return the features (N, F) of all slices; what stands before the head does not change when it is set."""
+    model.eval()
     device = next(model.parameters()).device
     rows = []
-    for first in tqdm(range(0, len(data), BATCH), desc=title, unit="batch"):
+    for first in tqdm(range(0, len(data), BATCH), desc="features", unit="batch"):
         part = np.arange(first, min(first + BATCH, len(data)))
-        features, logits = model.scores(torch.from_numpy(unit_slices(data, part)).to(device))
-        rows.append(torch.cat([features, logits], dim=1).float().cpu().numpy())
-    ends = np.cumsum([len(record.slice_labels) for record in data.records])
-    return np.split(np.concatenate(rows), ends[:-1])
+        rows.append(model.scores(torch.from_numpy(unit_slices(data, part)).to(device))[0].float().cpu().numpy())
+    return np.concatenate(rows)

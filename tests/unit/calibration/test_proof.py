@@ -13,7 +13,10 @@ import pytest
 from calibration.proof import __main__ as proof
 from calibration.proof import export_one, int8, networks
 from calibration.proof.int8 import Int8Sizes, prove_int8
+from calibration.proof.kept import Kept
+from edge_app.core.errors import ExportError
 from tests.unit.training.conftest import random_study
+from training.features import FeatureSet
 from training.image_model import DEMO_ARCHITECTURE
 from training.shards import StudySet, write_shard
 from training.train_patient import PatientRecipe
@@ -32,13 +35,38 @@ def test_a_network_is_taught_quantised_judged_and_timed(
     monkeypatch.setattr(networks, "PatientRecipe", lambda: PatientRecipe(epochs=2))
     monkeypatch.setattr(networks.torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(int8, "JUDGED", 1)
-    sizes = Int8Sizes(calibration_slices=4, runs=2, threads=1)
+    kept: dict[str, dict[str, Any]] = {}
+
+    def once(name: str, make: Any) -> dict[str, Any]:
+        kept[name] = kept.get(name) or make()
+        return kept[name]
+
+    sizes = Int8Sizes(calibration_slices=4, runs=2, threads=1, once=once)
     measured = prove_int8(DEMO_ARCHITECTURE, studies, studies, tmp_path, sizes)
-    assert measured["golden"] == {"patients": 6, "slices": 24}
+    assert (measured["golden"]["patients"], measured["golden"]["slices"]) == (6, 24)
     assert measured["latency"]["1 thread"]["times_faster"] > 0
     assert measured["layers"]["int8"] + measured["layers"]["left_out"] == 9
     assert (tmp_path / f"{DEMO_ARCHITECTURE}.int8.onnx").exists()
     json.dumps(measured)
+    monkeypatch.setattr(int8, "teach", None)
+    again = prove_int8(DEMO_ARCHITECTURE, studies, studies, tmp_path, sizes)
+    assert again["gate"] == measured["gate"]
+
+
+def test_the_patient_network_learns_from_what_the_taught_network_says(
+    studies: StudySet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[FeatureSet] = []
+    monkeypatch.setattr(networks, "train_patient", lambda _, known, held_out, __: seen.extend((known, held_out)))
+    monkeypatch.setattr(networks.torch.cuda, "is_available", lambda: False)
+    taught = networks.teach(DEMO_ARCHITECTURE, studies, np.array([1, 4]), epochs=0)
+    known, held_out = seen
+    assert [record.seed for record in known.records] == [0, 2, 3, 5]
+    assert [record.seed for record in held_out.records] == [1, 4]
+    images = networks.unit_slices(studies, np.flatnonzero(studies.study_of_slice == 4))
+    with networks.torch.no_grad():
+        said = networks.torch.cat(taught.image.scores(networks.torch.from_numpy(images)), dim=1).numpy()
+    np.testing.assert_allclose(held_out.features[1], said, rtol=1e-3, atol=1e-4)
 
 
 def test_one_export_says_what_it_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,7 +77,8 @@ def test_one_export_says_what_it_cost(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def fake_int8(*_: Any) -> dict[str, Any]:
-    return {"latency": {"1 thread": {"times_faster": 2.0}}, "patient_flips": 0}
+    golden = {"hemorrhage_by_fp32": 1}
+    return {"latency": {"1 thread": {"times_faster": 2.0}}, "patient_flips": 0, "golden": golden}
 
 
 def test_claims_can_be_picked_and_are_written_down_one_by_one(
@@ -65,7 +94,7 @@ def test_claims_can_be_picked_and_are_written_down_one_by_one(
     proof.torch.set_num_threads(threads)
     content = json.loads((tmp_path / "proof.json").read_text())
     assert [(claim["id"], claim["ok"]) for claim in content["claims"]] == [
-        ("vit-l-16-int8", False), ("resnet152-int8", True),
+        ("resnet152-int8", True), ("vit-l-16-int8", False),
     ]  # fmt: skip
     assert set(content["claims"][0]) == {"id", "claim", "measured", "goal", "ok"}
     assert "Proof of export and calibration" in (tmp_path / "proof.html").read_text()
@@ -87,3 +116,72 @@ def test_an_export_that_fails_fails_the_claim_and_not_the_run(
     assert proof.main(command) == 8
     content = json.loads((tmp_path / "proof.json").read_text())
     assert content["claims"][0]["measured"]["resnet18"] == {"error": "no word"}
+
+
+def test_a_stopped_run_goes_on_and_a_finished_one_starts_anew(
+    studies: StudySet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def measure(architecture: str, *_: Any) -> dict[str, Any]:
+        asked.append(architecture)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return fake_int8()
+
+    monkeypatch.setattr(proof, "make_split", lambda *_, **__: studies)
+    monkeypatch.setattr(proof, "prove_int8", measure)
+    monkeypatch.setattr(proof._Proof, "_threads", lambda _: 1)
+    command = ["--out", str(tmp_path), "--only", "resnet152-int8", "vit-l-16-int8"]
+    with pytest.raises(KeyboardInterrupt):
+        proof.main(command)
+    proof.main(command)
+    assert asked == ["resnet152", "vit_l_16", "vit_l_16"]
+    assert len(json.loads((tmp_path / "proof.json").read_text())["claims"]) == 2
+    proof.main(command)
+    assert asked[3:] == ["resnet152", "vit_l_16"]
+
+
+def test_a_network_that_cannot_be_quantised_fails_its_claim_and_not_the_next(
+    studies: StudySet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(architecture: str, *_: Any) -> dict[str, Any]:
+        if architecture == "resnet152":
+            raise ExportError("no part of the network keeps the budget", remedy="Leave it.")
+        return fake_int8()
+
+    monkeypatch.setattr(proof, "make_split", lambda *_, **__: studies)
+    monkeypatch.setattr(proof, "prove_int8", measure)
+    monkeypatch.setattr(proof, "_has_vnni", lambda: True)
+    monkeypatch.setattr(proof, "LEAST_SPEEDUP", 2.0)
+    threads = proof.torch.get_num_threads()
+    command = ["--out", str(tmp_path), "--threads", "1", "--only", "resnet152-int8", "vit-l-16-int8"]
+    assert proof.main(command) == 8
+    proof.torch.set_num_threads(threads)
+    first, second = json.loads((tmp_path / "proof.json").read_text())["claims"]
+    assert not first["ok"] and "keeps the budget" in first["measured"]["error"]
+    assert second["ok"]
+
+
+def test_no_patient_flips_where_no_haemorrhage_is_found_proves_nothing(
+    studies: StudySet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof, "make_split", lambda *_, **__: studies)
+    monkeypatch.setattr(proof, "prove_int8", lambda *_: {**fake_int8(), "golden": {"hemorrhage_by_fp32": 0}})
+    monkeypatch.setattr(proof, "_has_vnni", lambda: True)
+    monkeypatch.setattr(proof, "LEAST_SPEEDUP", 2.0)
+    monkeypatch.setattr(proof._Proof, "_threads", lambda _: 1)
+    assert proof.main(["--out", str(tmp_path), "--only", "vit-l-16-int8"]) == 8
+
+
+def test_what_was_kept_for_other_sizes_is_forgotten_and_what_failed_is_tried_again(tmp_path: Path) -> None:
+    file = tmp_path / "kept.json"
+    kept = Kept(file, {"studies": (1, 2)})
+    assert kept.once("speed", lambda: {"ms": 1}) == {"ms": 1}
+    assert kept.once("export", lambda: {"error": "no memory"}) == {"error": "no memory"}
+    again = Kept(file, {"studies": (1, 2)})
+    assert again.once("speed", lambda: {"ms": 2}) == {"ms": 1}
+    assert again.once("export", lambda: {"mib": 3}) == {"mib": 3}
+    assert Kept(file, {"studies": (1, 3)}).once("speed", lambda: {"ms": 4}) == {"ms": 4}
+    file.write_text("torn")
+    assert Kept(file, {}).once("speed", lambda: {"ms": 5}) == {"ms": 5}
