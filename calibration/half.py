@@ -40,7 +40,7 @@ class HalfReport:
 
 
 def float_tensors(model: onnx.ModelProto) -> list[str]:
-    """Return the outputs of all operations that could become FP16, whose ranges `to_half` wants to know."""
+    """Return what operations that could become FP16 read and make: the ranges that `to_half` wants to know."""
     types = _types(model)
     return [
         name

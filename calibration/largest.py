@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxruntime
 from onnx import helper
@@ -57,9 +58,9 @@ def largest_values(
         for image in slices:
             for name, value in zip(outputs, session.run(outputs, {"image": image[None]}), strict=True):
                 tensor = name.rpartition("/")[0]
-                found[tensor] = max(found[tensor], abs(float(value)))
-                if not found[tensor] < float("inf"):
+                if not np.isfinite(value):  # before `max`, which would drop a NaN
                     raise ExportError(f"'{tensor}' is NaN or infinite in FP32", remedy="Look at the network's weights.")
+                found[tensor] = max(found[tensor], abs(float(value)))
             on_slice()
         del session
     for node in model.graph.node:  # in order, so that inputs are known

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
+from calibration.largest import largest_values
 from calibration.ranges import BINS, CALIBRATORS, Histogram, observe
 from edge_app.core.errors import ExportError
+from tests.unit.calibration.networks import detector
 
 
 def filled(*parts: np.ndarray) -> Histogram:
@@ -50,11 +54,18 @@ def test_nan_is_refused() -> None:
 
 
 def test_tensors_inside_a_network_and_its_input_are_seen() -> None:
-    import onnx
-
-    from tests.unit.calibration.networks import detector
-
     images = np.zeros((2, 3, 224, 224), np.float32)
     images[1, 0] = 1.0
     seen = observe(onnx.load_from_string(detector()), ["image", "bright"], images)
     assert seen["image"].largest == 1.0 and seen["bright"].largest == pytest.approx(10.0, abs=1e-3)
+
+
+def test_nan_inside_a_network_is_refused() -> None:
+    nodes = [helper.make_node("Sub", ["image", "two"], ["below"]), helper.make_node("Sqrt", ["below"], ["root"])]
+    border = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ("N", 3, 224, 224)) for name in ("image", "root")]
+    two = numpy_helper.from_array(np.array(2.0, np.float32), "two")
+    graph = helper.make_graph(nodes, "root", border[:1], border[1:], [two])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
+    model.ir_version = 10
+    with pytest.raises(ExportError, match="'root' is NaN or infinite"):
+        largest_values(model, ["root"], np.zeros((1, 3, 224, 224), np.float32))

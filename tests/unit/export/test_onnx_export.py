@@ -96,6 +96,20 @@ def test_a_difference_beyond_tolerance_fails_the_export_and_leaves_no_file(slice
     assert not list(tmp_path.iterdir())
 
 
+class _LostOutsideOfTheExport(nn.Module):
+    """Says NaN where torch is asked: no difference to NaN is larger than any tolerance."""
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        mean = image.mean(dim=(2, 3))
+        lost = mean if torch.compiler.is_exporting() else mean * float("nan")
+        return lost, mean, image[:, :, :7, :7]
+
+
+def test_a_network_that_is_nan_in_torch_alone_fails_the_export(slices: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="'features' is not finite in torch"):
+        export_image_model(_LostOutsideOfTheExport(), slices, tmp_path / "image.onnx")
+
+
 @pytest.mark.parametrize(("arch", "recipe", "sizes"), [
     ("gru", "ours", {"width": 16, "hidden": 8}), ("transformer", "ours", {"width": 16}),
     ("gru", "seed2023", {"hidden": 8}), ("transformer", "seed2023", {"heads": 2, "feed_forward": 16}),
