@@ -6,6 +6,7 @@ a description in the same form; what this program knows itself (commit, preproce
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from training.commit import producer_commit
 __all__ = ["Parts", "assemble", "golden_answers", "read_parts"]
 
 _OF_THRESHOLDS = ("base_sha256", "created_utc", "evidence", "operating_points")
+_CALIBRATE = "Take network and record from one run of `msu calibrate` with this FP32 network."
 _FILLED_IN = {"schema_version", "created_utc", "producer_commit", "files", "classes"}
 
 
@@ -130,7 +132,9 @@ def assemble(
     if lower and GOLDEN_FILE not in files:
         raise ExportError(f"{lower[0]} cannot be judged without a golden set", remedy="Name one: --golden FILE.")
     for name in (IMAGE_FILE, PATIENT_FILE, *lower):
-        _check_facts(name, parts.files[name], manifest)
+        _check_facts(name, parts.files[name], manifest, fp32_sha256=hashlib.sha256(image).hexdigest())
+    if onnx_file("image", "int8") in lower:
+        _check_calibration(files[CALIBRATION_FILE], files[onnx_file("image", "int8")])
     evaluation: dict[str, Any] = {}
     try:
         with OnnxBackend(image) as image_backend, OnnxBackend(patient) as patient_backend:
@@ -190,7 +194,18 @@ def _manifest(parts: Parts) -> Manifest:
     return manifest
 
 
-def _check_facts(name: str, content: bytes, manifest: Manifest) -> None:
+def _check_calibration(record: bytes, int8: bytes) -> None:
+    """Hold the calibration record against the network that it shall be of: passports name the record by its hash."""
+    try:
+        known = json.loads(record)
+        wanted = known["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ExportError(f"{CALIBRATION_FILE} is no calibration record: {error!r}", remedy=_CALIBRATE) from error
+    if wanted != hashlib.sha256(int8).hexdigest():
+        raise ExportError(f"{CALIBRATION_FILE} is the record of another INT8 network", remedy=_CALIBRATE)
+
+
+def _check_facts(name: str, content: bytes, manifest: Manifest, *, fp32_sha256: str) -> None:
     """Hold what a network says of itself (`export.facts`) against the description; those of others say nothing."""
     try:
         facts = facts_of(onnx.load_model_from_string(content))
@@ -203,6 +218,10 @@ def _check_facts(name: str, content: bytes, manifest: Manifest) -> None:
         )
     if facts.get("classes", ",".join(CLASSES)) != ",".join(CLASSES):
         raise ExportError(f"{name} has the classes {facts['classes']}", remedy="Export it with this version.")
+    if facts.get("fp32_sha256", fp32_sha256) != fp32_sha256:
+        raise ExportError(f"{name} was made from another {IMAGE_FILE}", remedy=_CALIBRATE)
+    if facts.get("precision", "") not in ("", *name.split(".")[1:-1]):
+        raise ExportError(f"{name} holds a network in {facts['precision']}", remedy=_CALIBRATE)
     if facts.get("synthetic") == "true" and not manifest.synthetic:
         raise ExportError(
             f"{name} was trained on SYNTHETIC images, the description says that it was not",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -22,6 +23,13 @@ from tests.engines import SCALE, golden_set
 
 GOOD = image_network(scale=SCALE * 1.001)
 FLIPPED = image_network(scale=-SCALE)
+RECORD = json.dumps({"sha256": hashlib.sha256(GOOD).hexdigest()}).encode()
+
+
+def saying(content: bytes, **facts: str) -> bytes:
+    model = onnx.load_from_string(content)
+    write_facts(model, facts)
+    return bytes(model.SerializeToString())
 
 
 @pytest.fixture
@@ -57,7 +65,7 @@ def parts_of(base: Path, **files: bytes) -> Parts:
 
 
 def test_a_bundle_with_all_precisions_is_made_signed_and_answers_in_the_vehicle(base: Path, tmp_path: Path) -> None:
-    parts = parts_of(base, fp16=GOOD, int8=GOOD, calibration=b"{}")
+    parts = parts_of(base, fp16=GOOD, int8=GOOD, calibration=RECORD)
     made = assemble(tmp_path / "out", parts, key=DEVELOPMENT_KEY)
     assert made.precisions["image.int8.onnx"]["measured"]["left_hemorrhage"] == 0.0  # type: ignore[index]
     bundle = load_bundle(tmp_path / "out", TrustedKeys(development=True))
@@ -77,6 +85,11 @@ def test_a_precision_that_the_gate_refuses_keeps_the_bundle_from_being_made(base
     ("files", "gone", "named"),
     [
         ({"int8": GOOD}, "", "needs its calibration record"),
+        ({"int8": FLIPPED, "calibration": RECORD}, "", "record of another INT8 network"),
+        ({"int8": GOOD, "calibration": b"{}"}, "", "no calibration record"),
+        ({"int8": GOOD, "calibration": b"noise"}, "", "no calibration record"),
+        ({"fp16": saying(GOOD, fp32_sha256="0" * 64)}, "", r"made from another image\.onnx"),
+        ({"fp16": saying(GOOD, precision="int8")}, "", r"image\.fp16\.onnx holds a network in int8"),
         ({"fp16": GOOD}, GOLDEN_FILE, "without a golden set"),
         ({}, "patient.onnx", r"no patient\.onnx"),
         ({"image.onnx": image_network(features=FEATURES + 1)}, "", "features"),
