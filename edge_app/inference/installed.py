@@ -146,8 +146,16 @@ class BundleStore:
         return name
 
     def ask_for(self, name: str) -> None:
-        """Let the worker take up a bundle between cases."""
+        """Let the worker take up a bundle between cases.
+
+        Raises
+        ------
+        BundleError
+            If it is gone: another one was taken up since it was added, and all that no link named went.
+        """
         with self._alone():
+            if not (self.root / name).is_dir():
+                raise BundleError(f"bundle {name} was removed meanwhile", remedy="Install it again.")
             self._point("next", name)
 
     # What the worker does -----------------------------------------------------------------------------------------

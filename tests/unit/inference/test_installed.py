@@ -85,6 +85,15 @@ def test_the_one_before_is_kept_and_older_ones_go_with_their_engines(store: Bund
     assert {path.name for path in store.root.iterdir()} == {".lock", "current", "previous", second, third}
 
 
+def test_a_bundle_that_another_ones_switch_removed_is_not_asked_for(store: BundleStore, tmp_path: Path) -> None:
+    """Between copying and asking lies the building of engines, which takes long enough."""
+    slow = store.add(made(tmp_path, "1.0"), KEYS)
+    run(store, made(tmp_path, "2.0"))
+    with pytest.raises(BundleError, match=r"removed meanwhile.* Install it again"):
+        store.ask_for(slow)
+    assert not store.has("next")
+
+
 def test_going_back_and_forth_swaps_the_two(store: BundleStore, tmp_path: Path) -> None:
     first, second = run(store, made(tmp_path, "1.0")), run(store, made(tmp_path, "2.0"))
     for wanted, other in ((first, second), (second, first)):
