@@ -33,6 +33,7 @@ class Script:
     execute_fails: bool = False
     shape_fails: bool = False
     cache_refused: bool = False
+    cache_damaged: bool = False
     no_gpu: bool = False
     steps: int = 3
     spoil: Callable[[dict[str, Any]], dict[str, Any]] | None = None

@@ -128,6 +128,8 @@ def add_profile(self: Any, profile: Any) -> int:
 
 
 def create_cache(self: Any, content: Any) -> Any:
+    if self._trt.fake_script.cache_damaged and content:
+        return None
     return _make(self._trt, "ITimingCache", content=bytes(content))
 
 

@@ -135,8 +135,9 @@ def _add_profile(builder: Any, network: Any, config: Any, request: BuildRequest)
 
 def _set_cache(config: Any, path: Path) -> None:
     content = path.read_bytes() if path.exists() else b""
-    if not config.set_timing_cache(config.create_timing_cache(content), ignore_mismatch=False):
-        # A cache of another device or version: begin a new one rather than believe its timings.
+    cache = config.create_timing_cache(content)
+    if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
+        # A cache of another device or version, or a damaged one: begin a new one rather than believe its timings.
         path.unlink(missing_ok=True)
         if not config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False):
             raise failure("build", "TensorRT refused an empty timing cache")

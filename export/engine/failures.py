@@ -41,8 +41,8 @@ REMEDIES: dict[FailureKind, str] = {
     "If it stays, the network has a node that this TensorRT cannot run.",
     "cancelled": "Nothing was changed; the engines of before still run.",
     "gpu": "Check the GPU driver, and that libnvinfer has the version of its Python bindings.",
-    "refused": "Upgrade JetPack to 6.1 or newer.",
-    "build": "Read the lines named; the build's log is in the engine folder.",
+    "refused": "Build again; if it stays, make the bundle again with this version of msu-triage.",
+    "build": "Read the lines named; the build's log lies in the engine folder.",
 }
 
 

@@ -10,7 +10,7 @@ import importlib.metadata
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -40,7 +40,7 @@ from export.engine.install import clear_leftovers, install
 from export.engine.ladder import Tried, choose, rungs_for, to_rungs
 from export.engine.machine import Machine
 from export.engine.measure import measure
-from export.engine.process import OnEvent, run_build
+from export.engine.process import LOG_FILE, OnEvent, run_build
 from export.engine.request import BuildReport, BuildRequest, plan_pools, profile_for
 from export.gate import GateLimits, GateReport, GoldenScores, judge, score_patients, score_slices
 from export.golden import GoldenSet, read_golden
@@ -79,6 +79,9 @@ class _Candidate:
     report: BuildReport
     gate: GateReport
     latencies: tuple[Latency, ...]
+    plan_sha256: str
+    plan_bytes: int
+    """Of what was judged: a file that is another one by the time it is installed is refused when it is loaded."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -154,6 +157,7 @@ def _make(job: _Job, network: Network, rungs: Sequence[Precision], answer: Calla
         except EngineError as error:
             if job.options.cancelled():
                 raise
+            _keep_log(job, f"{network}-{precision}.log")
             tried.append(Tried(precision, "did not build", error.message))
             continue
         candidates[precision] = candidate
@@ -174,6 +178,7 @@ def _make(job: _Job, network: Network, rungs: Sequence[Precision], answer: Calla
 
 
 def _build(job: _Job, network: Network, precision: Precision, answer: Callable[[Backend], GoldenScores]) -> _Candidate:
+    (job.work / LOG_FILE).unlink(missing_ok=True)  # of the build before
     name = onnx_file(network, precision)
     content = job.bundle.read(name)
     source = job.work / name
@@ -195,21 +200,28 @@ def _build(job: _Job, network: Network, precision: Precision, answer: Callable[[
     del content  # the build needs the memory
     report = run_build(request, job.work, on_event=job.options.on_event, cancelled=job.options.cancelled)
     job.options.on_step(f"{network} engine, {precision}: accuracy gate and latency")
+    plan = Path(request.plan).read_bytes()
+    plan_sha256, plan_bytes = hashlib.sha256(plan).hexdigest(), len(plan)
     try:
-        with TensorRtBackend(Path(request.plan).read_bytes(), inputs, outputs, label=precision) as engine:
+        with TensorRtBackend(plan, inputs, outputs, label=precision) as engine:
+            del plan  # the GPU of a Jetson needs the memory
             gate = judge(job.reference, lambda: answer(engine), job.options.limits)
             batches = (None, 8) if network == "image" else (None,)
             latencies = tuple(measure(engine, request.profile, batch) for batch in batches) if gate.passed else ()
     except BackendError as error:
         raise failure("build", f"the {precision} engine was built but does not run: {error.message}") from error
-    return _Candidate(request, report, gate, latencies)
+    return _Candidate(request, report, gate, latencies, plan_sha256, plan_bytes)
+
+
+def _keep_log(job: _Job, name: str) -> None:
+    """Keep the log of a build that failed, until one of the same network and precision fails again."""
+    with suppress(FileNotFoundError):  # the build did not even begin
+        (job.work / LOG_FILE).replace(job.folder / name)
 
 
 def _passport(job: _Job, candidate: _Candidate, tried: Sequence[Tried]) -> Passport:
     request, report, gate = candidate.request, candidate.report, candidate.gate
     manifest = job.bundle.manifest
-    plan = Path(request.plan).read_bytes()
-    plan_sha256 = hashlib.sha256(plan).hexdigest()
     inputs, outputs = _borders(Path(request.onnx).read_bytes())
     return Passport(
         app_version=importlib.metadata.version("msu-triage"),
@@ -243,9 +255,9 @@ def _passport(job: _Job, candidate: _Candidate, tried: Sequence[Tried]) -> Passp
         ),
         latencies=candidate.latencies,
         ladder=to_rungs(tried, request.precision),
-        plan_file=f"{request.network}-{plan_sha256[:12]}.plan",
-        plan_sha256=plan_sha256,
-        plan_bytes=len(plan),
+        plan_file=f"{request.network}-{candidate.plan_sha256[:12]}.plan",
+        plan_sha256=candidate.plan_sha256,
+        plan_bytes=candidate.plan_bytes,
     ).sealed()
 
 

@@ -15,13 +15,14 @@ from edge_app.core.errors import EngineError
 from export.engine.failures import failure, kind_of
 from export.engine.request import BuildReport, BuildRequest
 
-__all__ = ["OnEvent", "run_build"]
+__all__ = ["LOG_FILE", "OnEvent", "run_build"]
 
 OnEvent = Callable[[dict[str, Any]], None]
 
 CANCEL_GRACE_S = 60.0
 """How long a cancelled build may take to reach its next step before it is killed."""
 
+LOG_FILE = "build.log"
 LOG_TAIL = 2000
 
 
@@ -37,7 +38,7 @@ def run_build(
     Parameters
     ----------
     folder
-        Where the request and the log (``build.log``) are written.
+        Where the request and the log (`LOG_FILE`) are written.
     on_event
         Called with each event of `export.engine.worker`, in the caller's thread.
     cancelled
@@ -50,7 +51,7 @@ def run_build(
     """
     asked = folder / "request.json"
     asked.write_text(request.model_dump_json(indent=2), encoding="utf-8")
-    log = folder / "build.log"
+    log = folder / LOG_FILE
     last: dict[str, Any] = {}
     with (
         log.open("wb") as errors,

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edge_app.core.errors import EngineError
+from edge_app.core.errors import BackendError, EngineError
 from edge_app.core.types import CLASSES
 from edge_app.inference.backend import Backend
-from edge_app.inference.passport import Latency, ProfileRange, engines_folder, passport_path, read_passport
+from edge_app.inference.passport import Latency, ProfileRange, engines_folder, passport_path, read_passport, read_plan
 from edge_app.inference.select import open_bundle_network
 from export.engine import make
+from export.engine.failures import failure
 from export.engine.make import Built, MakeOptions, build_engines
-from export.engine.request import BuildRequest
+from export.engine.process import LOG_FILE
+from export.engine.request import BuildReport, BuildRequest
 from tests.bundles import image_network
 from tests.engines import SCALE, engine_bundle, golden_set, machine
 from tests.fake_pycuda import FakeGpu
@@ -93,6 +96,37 @@ def test_an_engine_that_runs_stays_until_a_new_one_passed(tmp_path: Path, script
     build_engines(bundle, machine(), MakeOptions())
     assert read_passport(passport_path(folder, "image")) == before
     assert (folder / before.plan_file).exists()
+
+
+def test_the_log_of_a_build_that_failed_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(request: BuildRequest, folder: Path, **_: Any) -> BuildReport:
+        (folder / LOG_FILE).write_text(f"words of {request.network}")
+        raise failure("build", "it was not built")
+
+    monkeypatch.setattr(make, "run_build", fail)
+    bundle = engine_bundle(tmp_path / "bundle")
+    build_engines(bundle, machine(), MakeOptions())
+    folder = engines_folder(bundle.path, bundle.sha256)
+    assert (folder / "image-fp32.log").read_text() == "words of image"
+    assert (folder / "patient-fp32.log").read_text() == "words of patient"
+
+
+def test_a_plan_that_changed_after_it_was_judged_is_not_what_its_passport_describes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requests_seen: list[BuildRequest]
+) -> None:
+    real = make.choose
+
+    def spoil_and_choose(tried: Any) -> Any:
+        plan = Path(requests_seen[-1].plan)
+        plan.write_bytes(plan.read_bytes()[:-1] + b"?")
+        return real(tried)
+
+    monkeypatch.setattr(make, "choose", spoil_and_choose)
+    bundle = engine_bundle(tmp_path / "bundle")
+    image, _ = build_engines(bundle, machine(), MakeOptions())
+    assert image.passport is not None
+    with pytest.raises(BackendError, match="is not the plan that its passport describes"):
+        read_plan(engines_folder(bundle.path, bundle.sha256), image.passport)
 
 
 def test_nothing_but_plans_passports_and_timings_is_left(tmp_path: Path) -> None:
