@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from edge_app.core.clock import monotonic_s
 from edge_app.core.types import FloatArray
-from edge_app.inference.backend import Backend
+from edge_app.inference.backend import Array
 
-__all__ = ["Speed", "race"]
+__all__ = ["Runner", "Speed", "race"]
 
 WARM_UP = 2
 
@@ -26,8 +27,15 @@ class Speed:
     least_ms: float
 
 
+class Runner(Protocol):
+    """What can be timed: a backend, or a session of one's own."""
+
+    def run(self, inputs: Mapping[str, Array]) -> object:
+        """Run the network once."""
+
+
 def race(
-    backends: Mapping[str, Backend], image: FloatArray, *, runs: int, on_run: Callable[[], None] = lambda: None
+    backends: Mapping[str, Runner], image: FloatArray, *, runs: int, on_run: Callable[[], None] = lambda: None
 ) -> dict[str, Speed]:
     """Time networks on one slice (1, 3, 224, 224), in turns."""
     times: dict[str, list[float]] = {name: [] for name in backends}
