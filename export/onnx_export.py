@@ -18,7 +18,9 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -89,17 +91,18 @@ def export_image_model(
     pairs = torch.from_numpy(np.resize(slices[:2], (2, *slices.shape[1:])).copy())
 
     def trace(target: Path) -> None:
-        program = torch.onnx.export(
-            model,
-            (pairs,),
-            None,
-            input_names=["image"],
-            output_names=list(outputs),
-            dynamic_shapes=({0: torch.export.Dim("N")},),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
+        with _plain_attention(model):
+            program = torch.onnx.export(
+                model,
+                (pairs,),
+                None,
+                input_names=["image"],
+                output_names=list(outputs),
+                dynamic_shapes=({0: torch.export.Dim("N")},),
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
         if program is None:
             raise ExportError("torch exported nothing", remedy="Use another version of torch.")
         program.save(str(target), external_data=True)
@@ -275,6 +278,38 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextmanager
+def _plain_attention(model: nn.Module) -> Iterator[None]:
+    """Let self-attention be traced batch first and in plain steps.
+
+    Torch's own turns what it reads and makes, and each of query, key and value several times: copies that a runtime
+    pays for with every slice, and that hide the pattern which it would compute in one.
+    """
+    found = [m for m in model.modules() if isinstance(m, nn.MultiheadAttention) and m.batch_first]
+    for module in found:
+        module.forward = partial(_attend, module)
+    try:
+        yield
+    finally:
+        for module in found:
+            del module.forward
+
+
+def _attend(
+    module: nn.MultiheadAttention, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, **more: Any
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    asked = {name: given for name, given in more.items() if given not in (None, False)}
+    if query is not key or key is not value or asked or module.in_proj_weight is None or module.bias_k is not None:
+        return nn.MultiheadAttention.forward(module, query, key, value, **more)
+    batch, length, width = query.shape
+    parts = nn.functional.linear(query, module.in_proj_weight, module.in_proj_bias)
+    parts = parts.reshape(batch, length, 3, module.num_heads, module.head_dim).permute(2, 0, 3, 1, 4)
+    queries, keys, values = parts.unbind(0)
+    weight = torch.softmax((queries * module.head_dim**-0.5) @ keys.transpose(2, 3), dim=3)
+    seen = (weight @ values).transpose(1, 2).reshape(batch, length, width)
+    return nn.functional.linear(seen, module.out_proj.weight, module.out_proj.bias), None
 
 
 def _sequences(rng: np.random.Generator, features: int, lengths: tuple[int, ...]) -> dict[str, FloatArray]:

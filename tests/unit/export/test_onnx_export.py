@@ -65,6 +65,17 @@ def test_transformers_keep_layer_normalisation_whole(
     assert not operations(network) & {"ScatterND", "GatherND", "Pow", "Sigmoid"}  # Swin's tables were computed
 
 
+def test_attention_is_exported_without_turning_what_it_reads_and_makes(
+    slices: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_classifier(monkeypatch, "vit_b_32")
+    network = read_graph(export_image_model(model, slices, tmp_path / "image.onnx").path)
+    turned = sum(node.op_type == "Transpose" for node in network.graph.node)
+    blocks = len(model.net.encoder.layers)
+    assert turned == 3 * blocks + 2  # one for all three, keys, answer; patches and map
+    assert not any("forward" in vars(module) for module in model.modules()), "the model was changed"
+
+
 class _TakesItsNormApart(nn.Module):
     def __init__(self) -> None:
         super().__init__()
