@@ -5,8 +5,9 @@ weights; symmetric, zero point 0; weights per output channel, activations per te
 outputs; in convolutional networks also the residual input of Add. Attention products, LayerNormalization, softmax,
 GELU, residuals of transformers and heads stay float.
 
-ONNX Runtime's kernels for CPUs ask for more: it fuses a convolution only if its output is quantised too, and removes
-a ReLU only in front of UINT8 with zero point 0. Target ``cpu`` adds that; TensorRT would refuse such a graph.
+ONNX Runtime's kernels for CPUs ask for more: it fuses a convolution only if its output is quantised too, removes a
+ReLU only in front of UINT8 with zero point 0, and computes in FP32 where two layers read one INT8, but not one UINT8.
+Target ``cpu`` adds that; TensorRT would refuse such a graph.
 """
 
 from __future__ import annotations
@@ -160,7 +161,7 @@ def _weight(graph: Graph, layer: Layer) -> tuple[list[onnx.TensorProto], onnx.No
 def _activation(
     graph: Graph, target: Target, tensor: str, limit: float
 ) -> tuple[NDArray[np.float32], NDArray[np.generic]]:
-    if target == "cpu" and not graph.is_transformer:
+    if target == "cpu":
         if graph.not_negative(tensor):
             return _in_half(np.array(max(limit / 255, LEAST_SCALE))), np.array(0, np.uint8)
         return _in_half(np.array(max(limit / 127, LEAST_SCALE))), np.array(128, np.uint8)
