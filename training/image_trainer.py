@@ -250,11 +250,11 @@ class Trainer:
         masks = to_unit(step.masks.to(device))
         if self.augment:
             images, masks = self.augment(images, masks, step.slices, epoch)
-        output, values = self.wrapped(images), step.values.to(device)
-        loss = loss_sum(output.logits.float(), values, step.weight.to(device), smoothing=recipe.label_smoothing)
+        output, values, weight = self.wrapped(images), step.values.to(device), step.weight.to(device)
+        loss = loss_sum(output.logits.float(), values, weight, smoothing=recipe.label_smoothing)
         loss = loss / step.total_weight
         if recipe.map_weight and step.total_masks:
-            taught = map_loss_sum(output.saliency.float(), masks, values, step.mask_known.to(device))
+            taught = map_loss_sum(output.saliency.float(), masks, values, weight, step.mask_known.to(device))
             loss = loss + recipe.map_weight * taught / step.total_masks
         loss = loss * self.fabric.world_size  # gradients are averaged over devices
         self.wrapped_optimiser.zero_grad()

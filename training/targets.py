@@ -93,7 +93,9 @@ def loss_sum(raw: torch.Tensor, values: torch.Tensor, weight: torch.Tensor, *, s
     return (each * weight).sum()
 
 
-def map_loss_sum(where: torch.Tensor, masks: torch.Tensor, values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+def map_loss_sum(
+    where: torch.Tensor, masks: torch.Tensor, values: torch.Tensor, weight: torch.Tensor, known: torch.Tensor
+) -> torch.Tensor:
     """Return the sum over slices of the mean cross-entropy of the map's cells, cells with lesion weighted up.
 
     Parameters
@@ -102,8 +104,8 @@ def map_loss_sum(where: torch.Tensor, masks: torch.Tensor, values: torch.Tensor,
         (N, C, h, w) what the second head says of each cell: 3 classes, or 2 findings.
     masks
         (N, 28, 28) share of lesion in [0, 1].
-    values
-        As in `Targets`.
+    values, weight
+        As in `Targets`; a finding of weight 0 is not taught its place either, nor that it has none.
     known
         (N,) 1 where the mask can be taught.
     """
@@ -117,9 +119,10 @@ def map_loss_sum(where: torch.Tensor, masks: torch.Tensor, values: torch.Tensor,
         each = -(target * nn.functional.log_softmax(where, dim=1)).sum(dim=1)
     else:
         target = values[:, :, None, None] * share[:, None]
-        each = nn.functional.binary_cross_entropy_with_logits(where, target, reduction="none").sum(dim=1)
-    weight = 1.0 + 4.0 * share
-    return ((each * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2)) * known).sum()
+        each = nn.functional.binary_cross_entropy_with_logits(where, target, reduction="none")
+        each = (each * (weight > 0)[:, :, None, None]).sum(dim=1)
+    emphasis = 1.0 + 4.0 * share
+    return ((each * emphasis).sum(dim=(1, 2)) / emphasis.sum(dim=(1, 2)) * known).sum()
 
 
 def right_sum(raw: torch.Tensor, values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

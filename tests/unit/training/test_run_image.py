@@ -115,10 +115,22 @@ def test_lesion_masks_teach_where_and_only_where_they_are_known(prepared: Path, 
     told = torch.zeros(len(values), where.shape[1], 7, 7)
     share = torch.nn.functional.adaptive_avg_pool2d(masks[:, None], (7, 7))[:, 0]
     told[:, -1] = torch.where((share > 0.25) & infarct[:, None, None], 9.0, -9.0)
-    right = map_loss_sum(told, masks, values, step.mask_known)
-    assert right < map_loss_sum(-told, masks, values, step.mask_known)
-    assert map_loss_sum(told, masks, values, torch.zeros_like(step.mask_known)) == 0
+    right = map_loss_sum(told, masks, values, step.weight, step.mask_known)
+    assert right < map_loss_sum(-told, masks, values, step.weight, step.mask_known)
+    assert map_loss_sum(told, masks, values, step.weight, torch.zeros_like(step.mask_known)) == 0
     assert not any(name.startswith("where") for name in model.net.state_dict())
+
+
+def test_no_source_teaches_where_a_finding_is_not_that_it_does_not_label(prepared: Path) -> None:
+    data = open_prepared(prepared)["train"]
+    targets = make_targets(data, "findings")
+    step = next(iter(load_ahead(data, targets, [targets.usable()])))
+    sources = np.asarray([study.source for study in data.studies])[data.study_of_slice[step.slices]]
+    where = torch.zeros(len(step.slices), 2, 7, 7, requires_grad=True)
+    map_loss_sum(where, to_unit(step.masks), step.values, step.weight, step.mask_known).backward()
+    taught = where.grad.abs().sum(dim=(2, 3)).numpy() > 0
+    assert not taught[sources == "rsna", 1].any() and not taught[sources == "aisd", 0].any()
+    assert taught[sources == "rsna", 0].any() and taught[sources == "aisd", 1].all()
 
 
 @pytest.mark.integration
