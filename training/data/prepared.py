@@ -84,7 +84,7 @@ class PreparedSet:
 
     def inputs(self, slices: NDArray[np.int64]) -> NDArray[Any]:
         """Return (n, 3, 224, 224) for slice numbers (n,): uint8 0–255, or float16 in [0, 1], as they were stored."""
-        return np.stack([self.shards[shard][0][row] for shard, row in self.place[slices]])
+        return self._gather(0, slices)
 
     def subset_of_studies(self, studies: Sequence[int]) -> PreparedSet:
         """Return the studies with these numbers, in this order."""
@@ -105,7 +105,12 @@ class PreparedSet:
 
     def masks(self, slices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return (n, 28, 28) share of lesion, times 255, for slice numbers (n,)."""
-        return np.stack([self.shards[shard][1][row] for shard, row in self.place[slices]])
+        return self._gather(1, slices)
+
+    def _gather(self, which: int, slices: NDArray[np.int64]) -> NDArray[Any]:
+        if not len(slices):  # a device's part of a step smaller than the number of devices
+            return np.array(self.shards[0][which][:0])
+        return np.stack([self.shards[shard][which][row] for shard, row in self.place[slices]])
 
 
 def open_prepared(folder: Path) -> dict[str, PreparedSet]:

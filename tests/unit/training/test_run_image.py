@@ -99,6 +99,16 @@ def test_steps_and_changes_do_not_depend_on_the_number_of_devices(prepared: Path
     assert not torch.equal(changed, augment(to_unit(whole.images), to_unit(whole.masks), whole.slices, 4)[0])
 
 
+def test_a_step_of_fewer_slices_than_devices_leaves_some_of_them_without_any(prepared: Path) -> None:
+    data = open_prepared(prepared)["validation"]
+    targets = make_targets(data, "softmax")
+    last = [targets.usable()[:1]]  # as the end of the validation split may be
+    one, none = (next(iter(load_ahead(data, targets, last, rank=rank, devices=2))) for rank in (0, 1))
+    assert (len(one.slices), len(none.slices)) == (1, 0)
+    assert none.images.shape == (0, 3, 224, 224) and none.masks.shape == (0, 28, 28)
+    assert none.total_weight == one.total_weight == 1
+
+
 @pytest.mark.parametrize("mode", ["softmax", "findings"])
 def test_lesion_masks_teach_where_and_only_where_they_are_known(prepared: Path, mode: str) -> None:
     data = open_prepared(prepared)["train"]
