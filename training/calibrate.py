@@ -77,12 +77,14 @@ def choose_operating_point(
         may lie in between.
     """
     t_lo = min(float(np.quantile(probability[present], 1.0 - sensitivity, method="lower")), MAX_T_LO)
-    t_hi = max(float(np.quantile(probability[~present], specificity, method="higher")), MIN_T_HI)
+    absent = np.sort(probability[~present])
+    below = absent[math.ceil(round(specificity * len(absent), 6)) - 1]  # the last of those that must stay below
+    t_hi = max(min((math.floor(below * 1e4) + 1) / 1e4, 1.0), MIN_T_HI)
     # Where both targets leave too many in between, the upper threshold gives way: a false alarm is read, a silence not.
     above = np.sort(probability[probability >= t_lo])
     allowed = int(max_abstention * len(probability))
     if allowed < len(above):
-        t_hi = min(t_hi, float(above[allowed]))
+        t_hi = min(t_hi, math.floor(above[allowed] * 1e4) / 1e4)
     t_lo = math.floor(t_lo * 1e4) / 1e4  # never up: the study it was taken from must stay above
     return OperatingPoint(t_lo=t_lo, t_hi=round(max(t_lo, t_hi), 4))
 

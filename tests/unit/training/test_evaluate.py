@@ -42,6 +42,17 @@ def test_the_lower_threshold_keeps_the_target_sensitivity() -> None:
     assert ((probability >= point.t_lo) & (probability < point.t_hi)).mean() <= 0.051
 
 
+def test_the_upper_threshold_keeps_the_target_specificity_however_few_studies_there_are() -> None:
+    rng = np.random.default_rng(2)
+    for count in range(3, 320):
+        probability = np.concatenate([np.full(count, 0.999), rng.uniform(0.5, 0.9, count)])
+        present = np.arange(2 * count) < count
+        point = choose_operating_point(probability, present, max_abstention=1.0)
+        assert (probability[~present] < point.t_hi).mean() >= 0.98, count
+        highest_kept = np.sort(probability[~present])[-1 - count // 50]
+        assert 0 < point.t_hi - highest_kept <= 1e-4, count  # and it lies no higher than it must
+
+
 def test_thresholds_stay_sober_where_validation_is_easy() -> None:
     probability = np.concatenate([np.full(50, 0.999), np.full(100, 0.001)])
     point = choose_operating_point(probability, np.arange(150) < 50)
