@@ -138,8 +138,9 @@ class _Judged:
         return {
             "sensitivity": rate(flagged, members & true),
             "specificity": rate(~flagged, members & ~true),
-            # R25: INDETERMINATE is treated like a positive on the road, so sensitivity is told both ways.
+            # R25: INDETERMINATE is treated like a positive on the road, so both are told both ways.
             "sensitivity_indeterminate_as_detected": rate(flagged | unsure, members & true),
+            "specificity_indeterminate_as_detected": rate(~(flagged | unsure), members & ~true),
             "sensitivity_without_indeterminate": rate(flagged, members & true & ~unsure),
             "f1": self.bootstrap.f1(likeliest & members, true & members),
             "auc": self._auc(index, members),

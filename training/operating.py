@@ -66,6 +66,9 @@ def exact_lower_bound(hits: int, n: int) -> float:
 def release_gates(test: Mapping[str, Any], calibration: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what SCREEN.md R23 to R25 ask before a model may be used, and whether it is met.
 
+    What cannot be measured is not met. Sensitivity and specificity are of one threshold, `t_lo`: an INDETERMINATE that
+    counts as found where there is blood also counts as a false alarm where there is none.
+
     Parameters
     ----------
     test
@@ -77,13 +80,13 @@ def release_gates(test: Mapping[str, Any], calibration: Mapping[str, Any]) -> li
     sensitivity = found["sensitivity_indeterminate_as_detected"]
     n, value = sensitivity["n"], sensitivity["value"] or 0.0
     lower = exact_lower_bound(round(value * n), n) if n else 0.0
-    specificity = found["specificity"]["value"]
+    specificity = found["specificity_indeterminate_as_detected"]["value"]
     abstention = test["abstention"]["value"]
     gates = [
         ("R24", f"at least {FEWEST_POSITIVES} haemorrhages", n, n >= FEWEST_POSITIVES),
         ("R24", f"haemorrhage: sensitivity (INDETERMINATE counts as found), lower exact 95 % bound ≥ "
                 f"{LEAST_SENSITIVITY}", round(lower, 4), lower >= LEAST_SENSITIVITY),
-        ("R24", f"haemorrhage: specificity ≥ {LEAST_SPECIFICITY}", specificity,
+        ("R24", f"haemorrhage: specificity (INDETERMINATE counts as found) ≥ {LEAST_SPECIFICITY}", specificity,
          specificity is not None and specificity >= LEAST_SPECIFICITY),
         ("R25", f"at most {MOST_ABSTENTION:.0%} INDETERMINATE", abstention, abstention <= MOST_ABSTENTION),
     ]  # fmt: skip
@@ -91,8 +94,8 @@ def release_gates(test: Mapping[str, Any], calibration: Mapping[str, Any]) -> li
         after = calibration["after"][finding]
         ece, slope = after["ece"]["value"], after["slope"]
         gates.append(("R23", f"{finding}: ECE ≤ {MOST_ECE}", ece, ece <= MOST_ECE))
-        if slope is not None:
-            gates.append(
-                ("R23", f"{finding}: calibration slope {SLOPES[0]}–{SLOPES[1]}", slope, SLOPES[0] <= slope <= SLOPES[1])
-            )
+        gates.append(
+            ("R23", f"{finding}: calibration slope {SLOPES[0]}–{SLOPES[1]}", slope,
+             slope is not None and SLOPES[0] <= slope <= SLOPES[1])
+        )  # fmt: skip
     return [{"id": i, "asked": asked, "measured": value, "met": bool(met)} for i, asked, value, met in gates]

@@ -97,6 +97,7 @@ def test_sensitivity_is_told_with_and_without_what_was_left_open() -> None:
     strict = rates["sensitivity"]["value"]
     assert strict <= rates["sensitivity_without_indeterminate"]["value"]
     assert strict <= rates["sensitivity_indeterminate_as_detected"]["value"]
+    assert rates["specificity_indeterminate_as_detected"]["value"] < rates["specificity"]["value"]
     assert set(rates) >= {"f1", "auc", "specificity", "highest_class"}
 
 

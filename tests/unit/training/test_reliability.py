@@ -48,19 +48,35 @@ def test_the_table_keeps_each_sensitivity_where_it_was_chosen() -> None:
         assert row["sensitivity"]["value"] >= row["target_sensitivity"]
 
 
+def gates(specificity: float = 1.0, slope: float | None = 1.0) -> dict[str, bool]:
+    """Return the gates of a flawless model, but for what is given, on too few studies."""
+    perfect, none = ({"value": value, "n": n, "ci95": [value, value]} for value, n in ((1.0, 20), (0.0, 60)))
+    rates = dict.fromkeys(("sensitivity_indeterminate_as_detected", "specificity"), perfect)
+    rates["specificity_indeterminate_as_detected"] = {**perfect, "value": specificity}
+    calibration = {"after": {name: {"ece": none, "slope": slope} for name in ("hemorrhage", "ischemic")}}
+    judged = {"per_class": {"hemorrhage": rates}, "abstention": none}
+    return {gate["asked"]: gate["met"] for gate in release_gates(judged, calibration)}
+
+
+@pytest.mark.requirement("R24")
+def test_what_counts_as_found_counts_as_a_false_alarm_too() -> None:
+    asked = [name for name in gates() if "haemorrhage: specificity" in name]
+    assert len(asked) == 1 and gates()[asked[0]] and not gates(specificity=0.79)[asked[0]]
+
+
+@pytest.mark.requirement("R23")
+def test_a_slope_that_cannot_be_measured_opens_no_gate() -> None:
+    asked = [name for name in gates() if "slope" in name]
+    assert len(asked) == 2 and all(gates()[name] for name in asked)
+    assert [gates(slope=None)[name] for name in asked] == [False, False]
+
+
 @pytest.mark.requirement("R24")
 def test_a_perfect_test_of_too_few_haemorrhages_does_not_open_the_gate() -> None:
     assert exact_lower_bound(0, 10) == 0.0
     assert exact_lower_bound(202, 202) == pytest.approx(0.9819, abs=1e-3)
     assert exact_lower_bound(198, 202) >= 0.95 > exact_lower_bound(197, 202)  # at most 4 of 202 missed
-    perfect = {"value": 1.0, "n": 20, "ci95": [1.0, 1.0]}
-    none = {"value": 0.0, "n": 60, "ci95": [0.0, 0.0]}
-    test = {
-        "per_class": {"hemorrhage": {"sensitivity_indeterminate_as_detected": perfect, "specificity": perfect}},
-        "abstention": none,
-    }
-    calibration = {"after": {name: {"ece": none, "slope": 1.0} for name in ("hemorrhage", "ischemic")}}
-    met = {gate["asked"]: gate["met"] for gate in release_gates(test, calibration)}
+    met = gates()
     assert met["at least 202 haemorrhages"] is False
     assert [asked for asked, passed in met.items() if "lower exact" in asked and not passed]
     assert sum(met.values()) == len(met) - 2
