@@ -11,7 +11,7 @@ from export.facts import network_facts
 from export.golden_make import unit_inputs
 from export.onnx_export import ExportCheck, export_image_model, export_patient_model
 from training.data.prepared import PreparedSet, open_prepared
-from training.experiment import load_image_network, prepared_facts
+from training.experiment import check_preprocessing, load_image_network, prepared_facts
 from training.feature_cache import FeatureCache, study_features
 from training.run_patient import load_patient
 
@@ -38,17 +38,13 @@ def export_image(experiment: Path, data: Path, out: Path, *, slices: int = 24) -
     Raises
     ------
     TrainingError
-        If experiment or data cannot be used.
+        If experiment or data cannot be used, or do not belong together.
     ExportError
-        If network and slices do not belong together, or the export fails its checks.
+        If the export fails its checks.
     """
     model, description = load_image_network(experiment)
     held_out, profile, synthetic = _held_out(data)
-    if description["profile"] != profile:
-        raise ExportError(
-            f"{experiment} was trained on profile {description['profile']}, {data} is {profile}",
-            remedy="Run `msu data preprocess` with the network's own profile.",
-        )
+    check_preprocessing(experiment, description, data)
     order = np.lexsort((held_out.position_mm, held_out.labels))
     chosen = order[np.linspace(0, len(order) - 1, min(slices, len(order))).round().astype(np.int64)]
     facts = network_facts(

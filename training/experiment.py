@@ -21,6 +21,7 @@ from training.families import Classifier
 from training.weights import read_state_dict, write_tensors
 
 __all__ = [
+    "check_preprocessing",
     "load_image_network",
     "prepared_facts",
     "profile_of",
@@ -39,6 +40,35 @@ def prepared_facts(folder: Path) -> dict[str, Any]:
 def profile_of(facts: dict[str, Any]) -> Profile:
     """Return the preprocessing profile that slices were prepared with."""
     return get_profile(facts["preparation"]["profile"])
+
+
+def check_preprocessing(image: Path, description: dict[str, Any], data: Path) -> None:
+    """Refuse slices that were not prepared as those an image network was trained on.
+
+    Parameters
+    ----------
+    image, description
+        The network's folder, and what it says of itself.
+    data
+        Folder of prepared slices.
+
+    Raises
+    ------
+    TrainingError
+        If it was trained on another profile, or on another version of it.
+    """
+    facts = prepared_facts(data)
+    profile, trained_on = facts["preparation"]["profile"], description.get("profile")
+    if trained_on != profile:
+        raise TrainingError(
+            f"{image} was trained on profile {trained_on}, {data} is {profile}",
+            remedy="Run `msu data preprocess` with the network's own profile.",
+        )
+    if description.get("profile_sha256", facts["profile_sha256"]) != facts["profile_sha256"]:
+        raise TrainingError(
+            f"{image} was trained on another version of profile {profile} than {data} was prepared with",
+            remedy="Train or import the network again, or prepare and judge with the version it was trained with.",
+        )
 
 
 def write_description(path: Path, content: dict[str, Any]) -> None:

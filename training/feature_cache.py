@@ -20,7 +20,7 @@ from tqdm import tqdm
 from edge_app.core.errors import TrainingError
 from edge_app.core.types import FloatArray
 from training.data.prepared import PreparedSet
-from training.experiment import load_image_network, prepared_facts
+from training.experiment import check_preprocessing, load_image_network
 from training.families import Classifier
 from training.features import FeatureSet
 from training.shards import StudyRecord
@@ -128,12 +128,7 @@ def open_cache(image: Path, data: Path, device: str = "") -> FeatureCache:
         If the network cannot be read, or was trained on another preprocessing.
     """
     model, description = load_image_network(image)
-    profile = prepared_facts(data)["preparation"]["profile"]
-    if description["profile"] not in (profile, None):
-        raise TrainingError(
-            f"{image} was trained on profile {description['profile']}, {data} is {profile}",
-            remedy="Run `msu data preprocess` with the network's own profile.",
-        )
+    check_preprocessing(image, description, data)
     return FeatureCache(image, model, device=best_device(device))
 
 

@@ -73,5 +73,5 @@ def test_networks_that_do_not_belong_together_are_refused(
     command = f"export patient --patient {experiment}/patient --image {other} --data {prepared} --out {tmp_path}/p.onnx"
     assert main(command.split()) == 8
     assert "gives 515" in capsys.readouterr().err
-    assert main(f"export image --image {other} --data {prepared} --out {tmp_path}/i.onnx".split()) == 8
+    assert main(f"export image --image {other} --data {prepared} --out {tmp_path}/i.onnx".split()) == 9
     assert "was trained on profile seed2023" in capsys.readouterr().err

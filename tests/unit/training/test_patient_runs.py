@@ -14,7 +14,7 @@ from edge_app.core.errors import ConfigError, TrainingError
 from training.data.prepared import open_prepared
 from training.experiment import load_image_network, save_image_network
 from training.families import Classifier
-from training.feature_cache import FeatureCache, study_features
+from training.feature_cache import FeatureCache, open_cache, study_features
 from training.image_model import DEMO_ARCHITECTURE
 from training.patient_transformer import PatientTransformer
 from training.published import BiGRUModel, CNNTransformer, PublishedPatient
@@ -47,6 +47,16 @@ def test_features_are_computed_once_for_the_same_pixels_and_weights(prepared: Pa
     assert np.allclose(rows.features[0][:2], wanted, atol=1e-5)
     nn.init.zeros_(model.net.fc[0].weight)
     assert FeatureCache(image_folder, model).path != first.path
+
+
+def test_slices_of_another_preprocessing_than_the_networks_are_refused(prepared: Path, tmp_path: Path) -> None:
+    for facts, named in (
+        ({"profile": "seed2023"}, "trained on profile seed2023"),
+        ({"profile": "msu1", "profile_sha256": "0" * 64}, "another version of profile msu1"),
+    ):
+        save_image_network(tmp_path, Classifier(DEMO_ARCHITECTURE), facts)
+        with pytest.raises(TrainingError, match=named):
+            open_cache(tmp_path, prepared)
 
 
 @pytest.mark.parametrize(("arch", "recipe"), [(a, r) for a in ("gru", "transformer") for r in ("ours", "seed2023")])
