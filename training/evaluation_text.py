@@ -9,8 +9,6 @@ from edge_app.core.types import CLASSES
 
 __all__ = ["bundle_description", "headline"]
 
-RULE = "decision rule at the operating points"
-
 PATIENT_NETWORKS = {
     ("gru", "ours"): "bidirectional GRU, 2 layers, at levels 5 mm apart, masked attention pooling",
     ("transformer", "ours"): "Transformer, at levels 5 mm apart, masked attention, attention pooling",

@@ -26,9 +26,6 @@ from training.stopping import BestWeights
 
 __all__ = ["ImageRecipe", "balanced_batches", "train_image"]
 
-FAINT_MM2 = 25.0
-"""Slices with some lesion but less than this are neither shown as positive nor as negative."""
-
 
 @dataclass(frozen=True, slots=True)
 class ImageRecipe:
@@ -125,7 +122,9 @@ def train_image(
 
 
 def balanced_batches(data: StudySet, recipe: ImageRecipe, *, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yield slice numbers (batch,) of one epoch, each class in its share, faint slices left out.
+    """Yield slice numbers (batch,) of one epoch, each class in its share.
+
+    A slice with some lesion, but too little for a label, is in none.
 
     Raises
     ------

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_app.core.types import CLASSES
-
 __all__ = ["LICENCES", "NO_LABEL", "IndexedSlice", "IndexedStudy", "Reject", "Truth"]
 
 NO_LABEL = -1
@@ -92,11 +90,6 @@ class IndexedStudy:
     def key(self) -> str:
         """PatientID and StudyInstanceUID: what one study is."""
         return f"{self.patient_id}|{self.study_uid}"
-
-    @property
-    def class_name(self) -> str:
-        """Name of the label."""
-        return CLASSES[self.label]
 
 
 @dataclass(frozen=True, slots=True)

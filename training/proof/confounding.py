@@ -7,7 +7,6 @@ import numpy as np
 from edge_app.simulator.scanner import TRAINING_PERSONALITIES
 from training.data.prepared import PreparedSet
 from training.proof.claim import Claim
-from training.proof.corpus import pick
 from training.proof.ready import Ready
 from training.source_probe import LIMIT, SourceProbe, probe_sources
 
@@ -32,8 +31,8 @@ def prove_probe(ready: Ready) -> Claim:
         return np.flatnonzero(data.study_labels() == 0).tolist()
 
     sides = [ready.sets[side] for side in ("train", "validation")]
-    probe = probe_sources([pick(data, confounded(data)) for data in sides], seed=ready.sizes.seed)
-    control = probe_sources([pick(data, shared(data)) for data in sides], seed=ready.sizes.seed)
+    probe = probe_sources([data.subset_of_studies(confounded(data)) for data in sides], seed=ready.sizes.seed)
+    control = probe_sources([data.subset_of_studies(shared(data)) for data in sides], seed=ready.sizes.seed)
     return Claim(
         id="source-probe",
         claim="On a corpus where the source tells the class, the source probe says source-confounded.",

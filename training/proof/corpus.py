@@ -7,12 +7,9 @@ of the training park takes part in either. The test side comes from scanners tha
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from edge_app.simulator.scanner import TRAINING_PERSONALITIES, UNSEEN_PERSONALITIES
 from edge_app.simulator.study import LABELS
@@ -29,7 +26,7 @@ from training.data.synth import StudyOrder, as_published, patient_id, write_corp
 from training.proof.claim import Sizes
 from training.synthetic import vary_scanner
 
-__all__ = ["Corpus", "make_corpus", "pick", "plan_corpus"]
+__all__ = ["Corpus", "make_corpus", "plan_corpus"]
 
 SOURCES = ("rsna", "aisd")
 _SEEDS = {"train": 1_000_000, "validation": 2_000_000, "test": 4_000_000}
@@ -99,20 +96,3 @@ def make_corpus(folder: Path, sizes: Sizes, workers: Workers) -> Corpus:
             file.write(b"")
         shutil.rmtree(folder / "raw")
     return Corpus(folder / "prepared", index, split, scanner_of)
-
-
-def pick(data: PreparedSet, studies: Sequence[int] | NDArray[np.int64]) -> PreparedSet:
-    """Return some studies of a side."""
-    chosen = np.asarray(studies, np.int64)
-    slices = np.concatenate([np.flatnonzero(data.study_of_slice == number) for number in chosen])
-    return replace(
-        data,
-        studies=tuple(data.studies[number] for number in chosen),
-        study_of_slice=np.repeat(np.arange(len(chosen)), [(data.study_of_slice == n).sum() for n in chosen]),
-        labels=data.labels[slices],
-        lesion_area_mm2=data.lesion_area_mm2[slices],
-        mask_known=data.mask_known[slices],
-        position_mm=data.position_mm[slices],
-        seen=data.seen[slices],
-        place=data.place[slices],
-    )

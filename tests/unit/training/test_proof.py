@@ -17,7 +17,7 @@ from training.features import pad
 from training.proof import corpus
 from training.proof.__main__ import prove
 from training.proof.claim import Sizes
-from training.proof.corpus import pick, plan_corpus
+from training.proof.corpus import plan_corpus
 from training.proof.plain import MaskedGRU
 from training.published import BiGRUModel, PublishedPatient
 
@@ -90,7 +90,7 @@ def test_a_proof_writes_an_entry_for_each_claim(tmp_path: Path) -> None:
     timed = next(claim for claim in claims if claim.id == "throughput")
     assert timed.measured["steps"] == 2 and len(timed.measured["epoch_s"]) == 2
     sets = corpus.make_corpus(tmp_path / "work", TINY, corpus.Workers(processes=1)).open()
-    part = pick(sets["train"], [3, 1])
+    part = sets["train"].subset_of_studies([3, 1])
     assert [study.key for study in part.studies] == [sets["train"].studies[i].key for i in (3, 1)]
     mine = np.flatnonzero(sets["train"].study_of_slice == 1)
     assert np.array_equal(part.inputs(np.flatnonzero(part.study_of_slice == 1)), sets["train"].inputs(mine))
