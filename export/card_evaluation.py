@@ -39,7 +39,7 @@ def card_evaluation(evaluation: Mapping[str, Any]) -> str:
         _classes(judged[side]["per_class"]),
         *_groups(judged[side]),
     ]
-    for part in (_calibration, _probe, _gates):
+    for part in (_calibration, _probe, _heat_map, _gates):
         parts += part(evaluation)
     if "data_sha256" in evaluation:
         opened = evaluation["openings_of_this_test_split"]
@@ -115,6 +115,19 @@ def _probe(evaluation: Mapping[str, Any]) -> list[str]:
             f"chance is {blank['chance']:.2f}."
         )
     return parts
+
+
+def _heat_map(evaluation: Mapping[str, Any]) -> list[str]:
+    judged = evaluation.get("heat_map")
+    if not judged:
+        return ["Heat maps were not judged: the screen shows none."]
+    asked, hit, alike = judged["asked"], judged["hit_rate"], judged["ssim_randomised"]
+    return [
+        f"**Heat maps** {'have passed' if judged['passed'] else 'have NOT passed, and the screen shows none'}: on "
+        f"{hit['n']} validation slices with a lesion the maximum lies on it or at most 16 mm beside it in "
+        f"{_rate(hit)} (asked: ≥ {asked['hit_rate']}); the map of a network with random weights is alike by SSIM "
+        f"{_rate(alike)} (asked: ≤ {asked['ssim_randomised']})."
+    ]
 
 
 def _gates(evaluation: Mapping[str, Any]) -> list[str]:

@@ -34,6 +34,7 @@ from training import calibrate, image_model, patient_model
 from training.commit import producer_commit
 from training.evaluate import Thresholds, evaluate_studies
 from training.features import extract_features
+from training.heat_gate import judge_heat_maps
 from training.novelty import choose_distance_threshold
 from training.shards import StudySet, class_counts
 from training.synthetic import MAX_SLICES, PROFILE, REFORMATTED, make_split
@@ -59,6 +60,8 @@ class Networks:
     thresholds: Thresholds
     calibration: Calibration
     validation: dict[str, object]
+    heat_map: dict[str, object]
+    """Whether the image network's maps find lesions, on validation studies."""
     log: dict[str, list[dict[str, float]]]
 
 
@@ -85,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         test = make_split("test", options.studies[2], options.work, processes=options.processes)
         probabilities, distances = vehicle_scores(draft, image, patient, test)
         tested = evaluate_studies(test.records, probabilities, distances, networks.thresholds)
-        evaluation = {"validation": networks.validation, "test": tested}
+        evaluation = {"validation": networks.validation, "test": tested, "heat_map": networks.heat_map}
         manifest = make_bundle(
             options.out,
             draft.model_copy(update={"evaluation": evaluation}),
@@ -130,6 +133,7 @@ def train_networks(train: StudySet, validation: StudySet, image_epochs: int) -> 
         "hemorrhage": calibrate.choose_operating_point(probabilities[:, 1], labels == 1),
         "ischemic": calibrate.choose_operating_point(probabilities[:, 2], labels == 2),
     }
+    shown = np.flatnonzero(validation.labels > 0)
     thresholds = Thresholds(points, choose_distance_threshold(known, held_out, patient))  # type: ignore[arg-type]
     return Networks(
         image,
@@ -140,6 +144,7 @@ def train_networks(train: StudySet, validation: StudySet, image_epochs: int) -> 
             reliability=calibrate.reliability_bins(probabilities[:, 1], labels == 1),
         ),
         evaluate_studies(held_out.records, probabilities, distances.numpy().astype(np.float64), thresholds),
+        judge_heat_maps(image, validation, shown, [str(validation.study_of_slice[number]) for number in shown]),
         {"image": image_log, "patient": patient_log},
     )
 

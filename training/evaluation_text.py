@@ -110,6 +110,7 @@ def bundle_description(evaluation: Mapping[str, Any], name: str, version: str) -
             },
             "source_probe": evaluation["source_probe"],
             "shortcuts": evaluation["shortcuts"],
+            "heat_map": evaluation["heat_map"],
             "release_gates": evaluation["release_gates"],
             "openings_of_this_test_split": evaluation["openings"]["of_this_split"],
             "data_sha256": data["content_sha256"],

@@ -62,6 +62,7 @@ def report_html(
         _calibration(evaluation["calibration"][side]),
         _lesions(judged),
         _probe(evaluation),
+        _heat_map(evaluation["heat_map"]),
         _gates(evaluation["release_gates"]),
         _worst(evaluation["worst_cases"], sheets),
         _origin(evaluation),
@@ -199,6 +200,23 @@ def _probe(evaluation: Mapping[str, Any]) -> str:
             if slices
             else "<p>Too few slices with lesion.</p>"
         )
+    )
+
+
+def _heat_map(judged: Mapping[str, Any]) -> str:
+    asked = judged["asked"]
+    rows = [
+        ("maximum of the map on the lesion, or at most 16 mm beside it", rate(judged["hit_rate"]),
+         f"≥ {asked['hit_rate']}"),
+        ("likeness (SSIM) to the map of a network with random weights", rate(judged["ssim_randomised"]),
+         f"≤ {asked['ssim_randomised']}"),
+    ]  # fmt: skip
+    return (
+        "<h2>Heat maps</h2>"
+        + table(("", "measured", "asked"), rows)
+        + f"<p class=note>{judged['hit_rate']['n']} slices of validation whose lesion masks are known, at least "
+        f"{asked['slices']} are asked. "
+        + ("The screen may show heat maps.</p>" if judged["passed"] else "<b>The screen shows no heat maps.</b></p>")
     )
 
 

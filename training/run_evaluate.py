@@ -34,6 +34,7 @@ from training.evaluation_facts import anonymous, case_facts, data_facts, network
 from training.evaluation_text import bundle_description, headline
 from training.experiment import prepared_facts, read_description, write_description
 from training.feature_cache import FeatureCache, open_cache, study_features, study_records
+from training.heat_gate import judge_heat_maps
 from training.opening import Answers, SealedTest
 from training.operating import operating_table, release_gates
 from training.reliability import judge_calibration
@@ -136,6 +137,7 @@ def _evaluate(run: EvaluateRun) -> dict[str, Any]:
         "within_sources": contrast_within_sources(known, validation.data),
         "side": "validation",
     }
+    heat_map = _judge_maps(cache.model, validation)
     probe = probe_sources([sets["train"], sets["validation"]])
 
     judged = validation if run.side == "validation" else _open_test(run, sealed, cache, model, sets["test"])
@@ -176,12 +178,20 @@ def _evaluate(run: EvaluateRun) -> dict[str, Any]:
         "release_gates": release_gates(results[run.side], calibration[run.side]),
         "source_probe": probe.to_json(),
         "shortcuts": shortcuts,
+        "heat_map": heat_map,
         "openings": {"of_this_experiment": sealed.openings, "of_this_split": sealed.count()},
         "worst_cases": [case_facts(case, judged.data) for case in worst],
     }
     evaluation["headline"] = headline(evaluation)
     _write(run, evaluation, judged, probabilities, worst, cache)
     return evaluation
+
+
+def _judge_maps(model: nn.Module, validation: _Side) -> dict[str, Any]:
+    """Return whether heat maps find the lesions of validation studies, where masks say where these are."""
+    data, patients = validation.data, validation.patients
+    shown = np.flatnonzero(data.mask_known & (data.labels > 0))
+    return judge_heat_maps(model, data, shown, [patients[study] for study in data.study_of_slice[shown]])
 
 
 def _belong_together(run: EvaluateRun, cache: FeatureCache, described: dict[str, Any]) -> None:

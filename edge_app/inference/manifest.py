@@ -140,7 +140,8 @@ class Manifest(_Part):
     evaluation: dict[str, object]
     """Summary of the evaluation: what, on which data, with n and confidence intervals. Fixed keys, read by
     `performance`: ``test.per_class.{hemorrhage,ischemic}.{sensitivity,specificity}.{value,n,ci95}``, by the decision
-    rule at `operating_points`, INDETERMINATE counted as not suspected. All else is for people."""
+    rule at `operating_points`, INDETERMINATE counted as not suspected; and by `heat_maps`: ``heat_map.passed``.
+    All else is for people."""
     precisions: dict[str, dict[str, object]] = Field(default_factory=dict)
     """What the accuracy gate measured of each network of lower precision in the bundle, by its file."""
     validated_scanners: tuple[str, ...] = ()
@@ -173,6 +174,12 @@ class Manifest(_Part):
         if not isinstance(sensitivity, int | float) or not isinstance(specificity, int | float):
             return None
         return float(sensitivity), float(specificity)
+
+    @property
+    def heat_maps(self) -> bool:
+        """Return whether heat maps passed their release gate (SCREEN.md R38); unmeasured ones did not."""
+        judged = self.evaluation.get("heat_map")
+        return isinstance(judged, dict) and judged.get("passed") is True
 
     def to_bytes(self) -> bytes:
         """Return the manifest as it is written to disk."""

@@ -42,4 +42,5 @@ class FactsOfModels:
         return ModelFacts(
             operating_points={label: (point.t_lo, point.t_hi) for label, point in points.items()},
             performance={label: rates for label in points if (rates := manifest.performance(label)) is not None},
+            heat_maps=manifest.heat_maps,
         )

@@ -82,11 +82,12 @@ class ModelFacts:
     """What the bundle's manifest says of the model that answered, for each finding.
 
     `operating_points` are (t_lo, t_hi); `performance` is (sensitivity, specificity) per case at that operating point,
-    missing where the manifest has no test of it.
+    missing where the manifest has no test of it; `heat_maps` is whether they passed their release gate (SCREEN.md R38).
     """
 
     operating_points: Mapping[str, tuple[float, float]]
     performance: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    heat_maps: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -16,7 +16,8 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
-from edge_app.core.types import CLASSES, Verdict
+from edge_app.core.saliency import evidence
+from edge_app.core.types import Verdict
 from edge_app.reports.header import (
     DEVICE_SERIAL_NUMBER,
     Kind,
@@ -60,7 +61,7 @@ def make_parametric_maps(report: ReportInput) -> list[Dataset]:
             continue
         frame = _frame(source, looked, picture.spacing_mm)
         if frame is not None:
-            made.append(_map(report, number, source, looked.maps[CLASSES.index(label)], label, *frame))
+            made.append(_map(report, number, source, evidence(looked.maps, label), label, *frame))
     return made
 
 

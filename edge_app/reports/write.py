@@ -132,7 +132,7 @@ def write_reports(
     folder = _folder(paths, result, edition)
     if not (folder / _COMPLETE).exists():
         report = _input(result, ledger, paths, _edition(ledger, result, edition), facts, unvalidated_ischaemia)
-        made = _make(replace(report, looked=_looked(paths, result)) if parametric_maps else report)
+        made = _make(_with_maps(report, paths) if parametric_maps else report)
         for kind in (Kind.SR, Kind.PAGE):
             if _file_name(kind) not in made:
                 ledger.audit("report_missing", {"study_uid": result.study_uid, "kind": kind.file_name})
@@ -199,7 +199,7 @@ def report_files(
     if (folder / _COMPLETE).exists():
         return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.suffix in (".dcm", ".json")}
     report = _input(result, ledger, paths, latest, facts, unvalidated_ischaemia)
-    return _make(replace(report, looked=_looked(paths, result)) if parametric_maps else report)
+    return _make(_with_maps(report, paths) if parametric_maps else report)
 
 
 _COMPLETE = "complete"
@@ -311,6 +311,12 @@ def _pictures(ledger: Ledger, paths: StorePaths, result: StudyResult) -> dict[st
             frame.sop_uid, hu, (frame.row_spacing_mm or 1.0, frame.column_spacing_mm or 1.0)
         )
     return pictures
+
+
+def _with_maps(report: ReportInput, paths: StorePaths) -> ReportInput:
+    """Return the report with where the model looked, if that model's maps have passed their release gate (R38)."""
+    released = report.facts is not None and report.facts.heat_maps
+    return replace(report, looked=_looked(paths, report.result)) if released else report
 
 
 def _looked(paths: StorePaths, result: StudyResult) -> dict[str, Looked]:

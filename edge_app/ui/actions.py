@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge_app.ui.desk import IMPRESSIONS, OPINIONS, Desk, Sheet
+from edge_app.ui.model_facts import ModelFacts
 from edge_app.ui.notice_texts import is_outdated
 from edge_app.ui.screen_model import ActionButton
 from edge_app.ui.series_choice import can_choose
@@ -64,6 +65,10 @@ def actions(
     return (*first, notify, hand_over, cases, menu)
 
 
-def heat_map_possible(state: ScreenState) -> bool:
-    """Return whether there may be a heat map: never for "not detected" (R37), never without a result."""
-    return state in RESULT_STATES and state is not ScreenState.NONE_DETECTED
+def heat_map_possible(state: ScreenState, facts: ModelFacts | None) -> bool:
+    """Return whether there may be a heat map.
+
+    Never for "not detected" (R37), never without a result, never of a model whose maps were not released (R38).
+    """
+    finding = state in RESULT_STATES and state is not ScreenState.NONE_DETECTED
+    return finding and facts is not None and facts.heat_maps

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QImage, QPainter, QTransform
 
-from edge_app.core.types import CLASSES
+from edge_app.core.saliency import evidence
 from edge_app.store.paths import uid_hash
 
 __all__ = ["MAX_ALPHA", "HeatMap", "heat_image", "load_heat_maps", "paint_heat"]
@@ -45,14 +45,14 @@ def load_heat_maps(path: Path, sop_uids: tuple[str, ...], label: str) -> Mapping
     path
         What `edge_app.worker.publish.publish_saliency` wrote.
     label
-        Class whose map is shown, one of `CLASSES`.
+        Finding whose map is shown: ``hemorrhage`` or ``ischemic``.
     """
     maps: dict[str, HeatMap] = {}
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             names = {sop_uid: uid_hash(sop_uid) for sop_uid in sop_uids}
             found = {
-                sop_uid: np.asarray(arrays[name], np.float32)[CLASSES.index(label)]
+                sop_uid: evidence(np.asarray(arrays[name], np.float32), label)
                 for sop_uid, name in names.items()
                 if name in arrays and f"{name}.to_slice" in arrays
             }

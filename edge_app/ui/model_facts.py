@@ -36,11 +36,15 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """A model as the About panel shows it; `thresholds` are (t_lo, t_hi) by finding."""
+    """A model as the About panel shows it; `thresholds` are (t_lo, t_hi) by finding.
+
+    `heat_maps` is whether they passed their release gate: else none is shown (R38).
+    """
 
     card: str
     thresholds: dict[str, tuple[float, float]]
     reliability: tuple[Validation, ...]
+    heat_maps: bool = False
 
     def like(self, probability: float) -> Validation | None:
         """Return the validation scans that scored alike; None where there were too few to say anything (R26)."""
@@ -61,6 +65,7 @@ def read_model_facts(path: Path) -> ModelFacts | None:
                 Validation(float(row["lo"]), float(row["hi"]), int(row["n"]), int(row["positives"]))
                 for row in body["reliability"]
             ),
+            heat_maps=body.get("heat_maps") is True,
         )
     except FileNotFoundError:
         return None

@@ -94,7 +94,7 @@ def present(
     waiting = None if study else awaited(snapshot, desk, now)
     # A result is withdrawn as soon as the study is no longer in its terminal state (R10).
     result = study.result if study else None
-    heat_map = desk.heat_map and heat_map_possible(state)
+    maps = heat_map_possible(state, snapshot.models.get(result.model.sha256) if result and result.model else None)
     return ScreenModel(
         state=state,
         look=LOOKS[state],
@@ -105,7 +105,7 @@ def present(
         clocks=clocks(study or waiting, language, now),
         window=None if previous else window_bar(study or waiting, language, now, site.window_min),
         result=result_texts(state, snapshot, study, language, now),
-        view=view_texts(snapshot, study, viewer, language, hidden=desk.curtain, heat_map=heat_map),
+        view=view_texts(snapshot, study, viewer, language, hidden=desk.curtain, heat_map=desk.heat_map and maps),
         strip=strip_bars(viewer, result),
         strip_ends=(text("head_end", language), text("foot_end", language)),
         strip_index=viewer.index,
@@ -125,7 +125,7 @@ def present(
         info=_info(study, result, language),
         actions=actions(state, study, desk, previous=previous, awaited=waiting is not None, locked=locked),
         heat_map=ActionButton("heat_map", text("action.heat_map", language), desk.heat_map)
-        if heat_map_possible(state)
+        if maps
         else ActionButton("", ""),
         sheet=sheet_model(snapshot, study, state, desk, now, site),
         clean=_clean(desk, now),

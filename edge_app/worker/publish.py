@@ -89,21 +89,24 @@ def publish_saliency(paths: StorePaths, analysis: StudyAnalysis, sop_uids: Itera
 
 
 def publish_model(paths: StorePaths, models: Models) -> None:
-    """Write what the screen may say about a model, once per bundle: its card, thresholds and validation scores.
+    """Write what the screen may say about a model: its card, thresholds and validation scores.
 
-    JSON with ``card``, ``thresholds`` (class → [t_lo, t_hi]) and ``reliability`` (of the haemorrhage score).
+    JSON with ``card``, ``thresholds`` (class → [t_lo, t_hi]), ``reliability`` (of the haemorrhage score) and
+    ``heat_maps`` (whether they passed their release gate).
     """
     path = paths.model(models.identity.sha256)
-    if path.is_file():
-        return
     manifest = models.manifest
     body = {
         "card": models.card,
         "thresholds": {name: [point.t_lo, point.t_hi] for name, point in manifest.operating_points.items()},
         "reliability": [row.model_dump() for row in manifest.calibration.reliability],
+        "heat_maps": manifest.heat_maps,
     }
+    raw = json.dumps(body).encode()
+    if path.is_file() and path.read_bytes() == raw:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(body).encode())
+    write_atomically(path, raw)
 
 
 def patient_band(header: SliceHeader) -> dict[str, Any]:

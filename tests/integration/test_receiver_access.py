@@ -62,6 +62,7 @@ def _wait_for_refusal(running: Running, why: str) -> None:
     wait_until(lambda: any(why in reason for reason in _refused(running)), why)
 
 
+@pytest.mark.requirement("R80")
 @pytest.mark.parametrize("profile", ["--profile-bcp195", "--profile-bcp195-nd", "--profile-bcp195-ex"])
 def test_dcmtk_pushes_over_tls_by_each_bcp_195_profile(tmp_path: Path, authority: dict[str, str], profile: str) -> None:
     write_files(tmp_path / "study", 3)
@@ -74,6 +75,7 @@ def test_dcmtk_pushes_over_tls_by_each_bcp_195_profile(tmp_path: Path, authority
         assert _refused(running) == []
 
 
+@pytest.mark.requirement("R80")
 @pytest.mark.parametrize(
     ("who", "why"),
     [("ours/other", "certificate is not the one of this peer"), ("foreign/scanner", "certificate not accepted")],
@@ -89,6 +91,7 @@ def test_another_certificate_than_the_peers_own_is_refused(
         assert running.ledger.instances() == []
 
 
+@pytest.mark.requirement("R80")
 def test_a_peer_without_certificate_is_refused(tmp_path: Path, authority: dict[str, str]) -> None:
     write_files(tmp_path / "study", 1)
     with receiving(tmp_path / "store", **_tls(authority)) as running:

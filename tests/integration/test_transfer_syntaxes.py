@@ -100,6 +100,7 @@ def _hu(dataset: Dataset) -> np.ndarray:
     return np.frombuffer(dataset.PixelData, "<u2").reshape(64, 64).astype(np.int16) - 1024
 
 
+@pytest.mark.requirement("R12")
 @pytest.mark.parametrize("syntax", DCMTK, ids=lambda uid: uid.keyword)
 def test_what_dcmtk_encodes_without_loss_comes_back_to_the_grey_level(tmp_path: Path, syntax: str) -> None:
     dataset = _noisy()

@@ -263,6 +263,7 @@ def leave_model(paths: StorePaths) -> None:
             {"lo": 0.12, "hi": 0.62, "n": 88, "positives": 27},
             {"lo": 0.62, "hi": 1.0, "n": 412, "positives": 334},
         ],
+        "heat_maps": True,
     }
     path = paths.model(MODEL.sha256)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import highdicom as hd
@@ -19,7 +20,7 @@ from edge_app.reports.parametric_map import MODEL_INPUT, make_parametric_maps
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths, uid_hash
 from tests.stored_studies import add_ct_study, ct_slice, ct_uid, study_result
-from tests.unit.reports.conftest import RESULTS, make_input
+from tests.unit.reports.conftest import FACTS, RESULTS, make_input
 
 SIZE = 64
 SCALE = SIZE / MODEL_INPUT
@@ -99,7 +100,8 @@ def test_the_map_passes_dciodvfy_without_errors(tmp_path: Path) -> None:
     assert [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("Error")] == []
 
 
-def test_maps_go_out_only_where_they_are_wanted(tmp_path: Path) -> None:
+@pytest.mark.requirement("R38")
+def test_maps_go_out_only_where_they_are_wanted_and_released(tmp_path: Path) -> None:
     from edge_app.reports import report_files
 
     with Ledger(StorePaths(tmp_path / "store"), "test") as ledger:
@@ -110,8 +112,11 @@ def test_maps_go_out_only_where_they_are_wanted(tmp_path: Path) -> None:
         names = [uid_hash(ct_uid(1, n)) for n in (2, 4)]
         arrays = {name: np.ones((3, 7, 7), np.float32) for name in names}
         np.savez_compressed(path, **arrays, **{f"{name}.to_slice": WHOLE for name in names})
-        assert "pm-1.dcm" not in report_files(stored, ledger, ledger.paths)
-        assert {"pm-1.dcm", "pm-2.dcm"} < set(report_files(stored, ledger, ledger.paths, parametric_maps=True))
+        released = replace(FACTS, heat_maps=True)
+        assert "pm-1.dcm" not in report_files(stored, ledger, ledger.paths, facts=released)
+        assert "pm-1.dcm" not in report_files(stored, ledger, ledger.paths, facts=FACTS, parametric_maps=True)
+        wanted = report_files(stored, ledger, ledger.paths, facts=released, parametric_maps=True)
+        assert {"pm-1.dcm", "pm-2.dcm"} < set(wanted)
 
 
 def test_without_maps_there_are_none_among_the_objects() -> None:

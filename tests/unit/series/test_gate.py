@@ -34,6 +34,7 @@ def test_an_ordinary_head_passes() -> None:
     assert _codes(headers_at(HEIGHTS)) == []
 
 
+@pytest.mark.requirement("R15", "R17")
 @pytest.mark.parametrize(
     ("code", "changes"),
     [
@@ -80,6 +81,7 @@ def test_what_is_allowed_passes(changes: dict[str, Any]) -> None:
     assert _codes(headers_at(HEIGHTS, **changes)) == []
 
 
+@pytest.mark.requirement("R15", "R17")
 @pytest.mark.parametrize(
     ("code", "changes"),
     [

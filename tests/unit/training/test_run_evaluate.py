@@ -55,7 +55,16 @@ def test_the_report_is_one_file_that_needs_nothing_else(experiment: Path, evalua
     assert links and all(link.startswith("data:image/") for link in links)
     assert "<script" not in page and "@import" not in page
     assert page.count("data:image/jpeg") == len(evaluation["worst_cases"]) == 2
-    for words in ("Result", "By source", "Operating points", "Calibration", "By lesion", "Source probe", "Worst cases"):
+    for words in (
+        "Result",
+        "By source",
+        "Operating points",
+        "Calibration",
+        "By lesion",
+        "Source probe",
+        "Heat maps",
+        "Worst cases",
+    ):
         assert f"<h2>{words}</h2>" in page
     for line in evaluation["headline"]:
         assert line.split(":")[0] in page

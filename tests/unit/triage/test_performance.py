@@ -33,12 +33,14 @@ def test_studies_without_result_or_outcome_are_counted_and_not_judged() -> None:
     assert everything.sensitivity.value is None
 
 
+@pytest.mark.requirement("R90")
 def test_each_scanner_has_its_own_figures() -> None:
     groups = performance([case(Verdict.HEMORRHAGE, False, "B"), case(Verdict.ISCHEMIC, False, "A")])
     assert [group.scanner for group in groups] == ["all", "A", "B"]
     assert [group.disagreements for group in groups] == [1, 0, 1]
 
 
+@pytest.mark.requirement("R90")
 def test_drift_is_nothing_for_alike_scores_and_large_for_others() -> None:
     alike = [n / 40 for n in range(40)]
     assert score_drift(alike, alike) == pytest.approx(0.0)

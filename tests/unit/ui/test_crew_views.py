@@ -203,9 +203,26 @@ def test_what_the_worker_left_is_read_and_damage_is_not_believed(tmp_path: Path)
     path.write_text(json.dumps(body))
     facts = read_model_facts(path)
     assert facts is not None and facts.thresholds == {"hemorrhage": (0.1, 0.6)}
+    assert not facts.heat_maps
+    path.write_text(json.dumps({**body, "heat_maps": True}))
+    assert (released := read_model_facts(path)) is not None and released.heat_maps
     for broken in ("{", "[]", json.dumps({**body, "reliability": [{"lo": 0}]})):
         path.write_text(broken)
         assert read_model_facts(path) is None
+
+
+@pytest.mark.requirement("R38")
+def test_a_model_whose_heat_maps_have_not_been_released_has_no_button_for_them() -> None:
+    case = finished(Verdict.HEMORRHAGE)
+    assert case.result is not None and case.result.model is not None
+
+    def button(facts: ModelFacts | None) -> str:
+        models = {case.result.model.sha256: facts} if facts else {}
+        model = present(snapshot(case, models=models), ViewerModel("1.2"), Desk(), MOMENT, site=ScreenSettings())
+        return model.heat_map.action
+
+    assert button(None) == button(FACTS) == ""
+    assert button(replace(FACTS, heat_maps=True)) == "heat_map"
 
 
 @pytest.mark.requirement("R29")

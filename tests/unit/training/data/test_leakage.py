@@ -30,6 +30,7 @@ def test_studies_that_share_nothing_pass() -> None:
     check_no_leak([member("a", "train"), member("b", "validation"), member("c", "test")])
 
 
+@pytest.mark.requirement("R86")
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [
