@@ -113,6 +113,14 @@ def print_performance(report: dict[str, Any], *, as_json: bool) -> None:
         rates = (_rate_words(group[key]) for key in ("sensitivity", "specificity"))
         table.add_row(group["scanner"], *counts, *rates, str(group["disagreements"]))
     Console().print(table)
+    table = Table(title="By week; times from the last slice to the result", box=SIMPLE)
+    for heading in ("Week", "Studies", "No result", "Abstained", "Disagreements", "Median s", "Longest s"):
+        table.add_column(heading)
+    for week in report["weeks"]:
+        counts = (str(week[key]) for key in ("studies", "no_result", "abstained", "disagreements"))
+        times = (week["waited_ms_median"], week["waited_ms_longest"])
+        table.add_row(week["week"], *counts, *("-" if ms is None else f"{ms / 1e3:.1f}" for ms in times))
+    Console().print(table)
     index = report["drift"]["index"]
     drift = (
         "too few studies to tell"

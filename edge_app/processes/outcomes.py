@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import date
 from typing import Any
 
 from pydicom import dcmread
@@ -10,9 +11,10 @@ from pydicom.errors import InvalidDicomError
 
 from edge_app.core.clock import utc_iso, utc_now
 from edge_app.inference.bundle import Bundle
+from edge_app.store.crew import crew_entries
 from edge_app.store.ledger import Ledger
 from edge_app.store.outcomes import all_outcomes
-from edge_app.triage.performance import DRIFT_ALERT, Case, performance, score_drift
+from edge_app.triage.performance import DRIFT_ALERT, Case, performance, score_drift, weekly
 from edge_app.triage.site_thresholds import choose_site_thresholds
 
 __all__ = ["local_performance", "site_thresholds"]
@@ -22,13 +24,12 @@ RECENT = 50
 
 
 def local_performance(ledger: Ledger) -> dict[str, Any]:
-    """Return plain JSON types: figures of all studies and of each scanner, and how far the scores have drifted.
+    """Return plain JSON types: figures of all studies, of each scanner and week, and how far the scores have drifted.
 
     ``drift.index`` is the population stability index of the last 50 haemorrhage scores against those before, or None
     while there are too few.
     """
-    outcomes = all_outcomes(ledger)
-    cases = []
+    outcomes, disagreed, cases = all_outcomes(ledger), _disagreed(ledger), []
     for study in reversed(ledger.studies()):
         result = ledger.latest_result(study.study_uid)
         if result is None:
@@ -40,12 +41,16 @@ def local_performance(ledger: Ledger) -> dict[str, Any]:
                 verdict=result.verdict,
                 score=result.probabilities["hemorrhage"] if result.probabilities else None,
                 truth=None if outcome is None else outcome.hemorrhage,
+                week="{}-W{:02}".format(*date.fromisoformat(study.first_utc[:10]).isocalendar()[:2]),
+                disagreed=(study.study_uid, result.revision) in disagreed,
+                waited_ms=result.timings_ms.get("last_slice_to_result"),
             )
         )
     scores = [case.score for case in cases if case.score is not None]
     index = score_drift(scores[:-RECENT], scores[-RECENT:])
     return {
         "groups": [asdict(group) for group in performance(cases)],
+        "weeks": [asdict(week) for week in weekly(cases)],
         "drift": {"index": index, "alert": index is not None and index > DRIFT_ALERT, "recent": RECENT},
     }
 
@@ -79,6 +84,18 @@ def site_thresholds(ledger: Ledger, bundle: Bundle) -> dict[str, Any]:
         "operating_points": {"hemorrhage": {"t_lo": chosen.t_lo, "t_hi": chosen.t_hi}},
         "evidence": {"from": days[0], "to": days[-1], **chosen.evidence},
     }
+
+
+def _disagreed(ledger: Ledger) -> set[tuple[str, int]]:
+    """Return study and revision of the answers that somebody's last word disagrees with."""
+    said: dict[tuple[str, str], tuple[int, str]] = {}
+    for entry in crew_entries(ledger):
+        if entry.kind == "opinion":
+            said[entry.study_uid, str(entry.body.get("by"))] = (
+                entry.body.get("revision", 0),
+                str(entry.body.get("opinion")),
+            )
+    return {(study_uid, revision) for (study_uid, _), (revision, word) in said.items() if word == "disagree"}
 
 
 def _scanner(ledger: Ledger, study_uid: str) -> str:

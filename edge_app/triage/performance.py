@@ -6,10 +6,11 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from edge_app.core.types import Verdict
 
-__all__ = ["DRIFT_ALERT", "Case", "Group", "Rate", "performance", "rate", "score_drift"]
+__all__ = ["DRIFT_ALERT", "Case", "Group", "Rate", "Week", "performance", "rate", "score_drift", "weekly"]
 
 DRIFT_ALERT = 0.2
 """A population stability index above this calls for somebody to look (SCREEN.md R90)."""
@@ -21,12 +22,19 @@ _Z = 1.959964
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One study. `verdict` is None where there was no AI result; `truth` None where no outcome is known."""
+    """One study. `verdict` is None where there was no AI result; `truth` None where no outcome is known.
+
+    `week` is that of its first image, as in ISO 8601; `disagreed` whether crew or reader disagreed with the answer;
+    `waited_ms` the time from the last slice to the result.
+    """
 
     scanner: str
     verdict: Verdict | None
     score: float | None
     truth: bool | None
+    week: str = ""
+    disagreed: bool = False
+    waited_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +62,47 @@ class Group:
     """Suspected without, or not detected with, a haemorrhage in the outcome."""
 
 
+@dataclass(frozen=True, slots=True)
+class Week:
+    """Counts of one week (SCREEN.md R90), and the median and longest time from the last slice to the result."""
+
+    week: str
+    studies: int
+    no_result: int
+    abstained: int
+    disagreements: int
+    waited_ms_median: float | None
+    waited_ms_longest: float | None
+
+
 def performance(cases: Sequence[Case]) -> list[Group]:
     """Return the figures of all cases together, then of each scanner in order of its name."""
     by_scanner: defaultdict[str, list[Case]] = defaultdict(list)
     for case in cases:
         by_scanner[case.scanner].append(case)
     return [_group("all", cases), *(_group(name, by_scanner[name]) for name in sorted(by_scanner))]
+
+
+def weekly(cases: Sequence[Case]) -> list[Week]:
+    """Return the counts of each week that had a study, the latest last."""
+    by_week: defaultdict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        by_week[case.week].append(case)
+    weeks = []
+    for week, of_week in sorted(by_week.items()):
+        waited = [case.waited_ms for case in of_week if case.waited_ms is not None]
+        weeks.append(
+            Week(
+                week=week,
+                studies=len(of_week),
+                no_result=sum(case.verdict is None for case in of_week),
+                abstained=sum(case.verdict is Verdict.INDETERMINATE for case in of_week),
+                disagreements=sum(case.disagreed for case in of_week),
+                waited_ms_median=round(median(waited), 1) if waited else None,
+                waited_ms_longest=round(max(waited), 1) if waited else None,
+            )
+        )
+    return weeks
 
 
 def score_drift(before: Sequence[float], now: Sequence[float]) -> float | None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from edge_app.inference.bundle import load_bundle
+
 pytestmark = pytest.mark.integration
 
 
@@ -25,8 +27,9 @@ def test_a_whole_case_from_arrival_to_hand_over_and_the_next_patient(tmp_path: P
     done = subprocess.run(walk, capture_output=True, text=True, timeout=300, check=False, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     pictures = sorted(path.stem for path in (tmp_path / "out").glob("*.png"))
+    heat_map = ["heat-map"] if load_bundle(None).manifest.heat_maps else []
     assert [name[3:] for name in pictures] == [
-        "ready", "receiving", "result", "confirm", "read-back", "heat-map", "about", "notify", "hand-over",
+        "ready", "receiving", "result", "confirm", "read-back", *heat_map, "about", "notify", "hand-over",
         "worker-killed", "next-result", "cases", "deliverer-and-receiver-killed",
     ]  # fmt: skip
     assert done.stdout.splitlines()[-1] == "reviewed identity lkw opinion notify hand_over"

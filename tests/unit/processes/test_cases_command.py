@@ -12,6 +12,7 @@ from edge_app.cli import main
 from edge_app.core.types import SeriesOption, Verdict
 from edge_app.inference.bundle import load_bundle
 from edge_app.store.choices import series_choice
+from edge_app.store.crew import note_crew
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
 from tests.bundles import write_tiny_bundle
@@ -74,7 +75,12 @@ def test_a_series_is_chosen_by_command_if_it_can_be_analysed(store: Path, capsys
     assert main([*choose, ""]) == 0
 
 
+@pytest.mark.requirement("R90")
 def test_outcomes_are_taken_in_once_each_and_judged(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Ledger(StorePaths(store), "test") as ledger:
+        note_crew(ledger, ct_uid(1), "opinion", {"opinion": "disagree", "by": "nurse", "revision": 1})
+        note_crew(ledger, ct_uid(2), "opinion", {"opinion": "disagree", "by": "nurse", "revision": 1})
+        note_crew(ledger, ct_uid(2), "opinion", {"opinion": "agree", "by": "nurse", "revision": 1})
     text = f"study_uid,hemorrhage\n{ct_uid(1)},1\n{ct_uid(2)},yes\n{ct_uid(3)},0\n1.2.3,0\n"
     assert import_csv(store, text) == 0
     assert import_csv(store, text) == 0
@@ -87,9 +93,12 @@ def test_outcomes_are_taken_in_once_each_and_judged(store: Path, capsys: pytest.
     assert (everything["sensitivity"]["hits"], everything["sensitivity"]["n"]) == (1, 2)
     assert (everything["specificity"]["hits"], everything["specificity"]["n"]) == (0, 1)
     assert everything["disagreements"] == 1
+    (week,) = report["weeks"]
+    assert (week["studies"], week["abstained"], week["disagreements"]) == (everything["studies"], 1, 1)
     assert report["drift"] == {"index": None, "alert": False, "recent": 50}
     assert main(["outcomes", "report", "--data", str(store)]) == 0
-    assert "1/2" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "1/2" in printed and week["week"] in printed
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edge_app.core.types import Verdict
-from edge_app.triage.performance import Case, performance, score_drift
+from edge_app.triage.performance import Case, Week, performance, score_drift, weekly
 
 
 def case(verdict: Verdict | None, truth: bool | None, scanner: str = "A") -> Case:
@@ -48,3 +48,16 @@ def test_drift_is_nothing_for_alike_scores_and_large_for_others() -> None:
     assert drift is not None
     assert drift > 0.2
     assert score_drift(alike, [0.5] * 19) is None
+
+
+@pytest.mark.requirement("R90")
+def test_each_week_has_its_counts_and_times() -> None:
+    cases = [
+        Case("A", Verdict.INDETERMINATE, 0.5, None, week="2026-W02", waited_ms=900.0),
+        Case("A", Verdict.HEMORRHAGE, 0.9, None, week="2026-W02", disagreed=True, waited_ms=1500.0),
+        Case("B", None, None, None, week="2026-W01"),
+    ]
+    assert weekly(cases) == [
+        Week("2026-W01", 1, 1, 0, 0, None, None),
+        Week("2026-W02", 2, 0, 1, 1, 1200.0, 1500.0),
+    ]
