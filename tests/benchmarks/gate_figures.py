@@ -3,13 +3,15 @@
     python -m tests.benchmarks.gate_figures --out FOLDER [--heads 204] [--copies 12] [--data ../shared/data]
 
 Good synthetic heads of every scanner, the same heads spoiled in every way of `tests.spoiled`, drawn bodies that are no
-heads, and the real series where the data folder is there. Rows are appended to ``rows.jsonl`` as they come, so that a
-run that was cut off goes on where it stopped; ``figures.json``, ``figures.md`` and ``figures.html`` come of them.
+heads, and the real series where the data folder is there. Rows are appended as they come, so that a run that was cut
+off goes on where it stopped, but only by the same code and bundle: ``rows-CODE.jsonl`` and ``copies-CODE.jsonl``.
+``figures.json``, ``figures.md`` and ``figures.html`` come of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any
 import numpy as np
 from pydicom import FileDataset
 
+import edge_app
 from edge_app.core.errors import InputError, PixelError
 from edge_app.core.reasons import reason
 from edge_app.core.types import SliceHeader, SliceMeasures
@@ -201,9 +204,19 @@ def read_files(paths: Sequence[Path]) -> tuple[list[str], dict[str, float]]:
     return _codes(headers, measures)
 
 
-def collect(out: Path, heads: int, data: Path | None) -> list[dict[str, Any]]:
+def code_hash() -> str:
+    """Return twelve digits of everything that decides a row: the vehicle's code, the demo bundle, and these tests."""
+    digest = hashlib.sha256()
+    top = Path(edge_app.__path__[0])
+    here = Path(__file__).parent
+    sources = [*sorted(top.rglob("*.py")), *sorted((top / "bundles").rglob("*.json")), *sorted(here.glob("gate_*.py"))]
+    for path in (*sources, here.parent / "degraded.py", here.parent / "spoiled.py"):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def collect(path: Path, heads: int, data: Path | None) -> list[dict[str, Any]]:
     """Return all rows, those of an earlier run of the same command included."""
-    path = out / "rows.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
     done = {row.get("head") for row in rows} | {row["kind"] for row in rows}
     with path.open("a", encoding="utf-8") as file:
@@ -232,8 +245,11 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    rows = collect(arguments.out, arguments.heads, arguments.data if arguments.data.is_dir() else None)
-    figures = summarise(rows, compare_copies(arguments.out / "copies.jsonl", arguments.copies), ARTEFACTS)
+    code = code_hash()
+    data = arguments.data if arguments.data.is_dir() else None
+    rows = collect(arguments.out / f"rows-{code}.jsonl", arguments.heads, data)
+    copies = compare_copies(arguments.out / f"copies-{code}.jsonl", arguments.copies)
+    figures = {"code": code, **summarise(rows, copies, ARTEFACTS)}
     write_report(arguments.out, figures)
     return 0 if figures["passed"] else 1
 
