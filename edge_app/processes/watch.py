@@ -44,6 +44,7 @@ def run(
     stop: threading.Event,
     ready: Callable[[], None] | None = None,
     alive: Callable[[], None] | None = None,
+    root: Path = Path("/"),
 ) -> None:
     """Look at everything again and again, until `stop` is set.
 
@@ -53,6 +54,8 @@ def run(
         Called once after the first round.
     alive
         Called after each round.
+    root
+        Where /proc and /sys are.
 
     Raises
     ------
@@ -76,7 +79,7 @@ def run(
             return prepare(ledger, settings, scratch / key, key)
 
         test = SelfTest(ledger, phantom, timeout_s=wanted.self_test_timeout_s) if wanted.self_test else None
-        watch = Watch(ledger, settings, test, processes=WATCHED)
+        watch = Watch(ledger, settings, test, processes=WATCHED, root=root)
         resources.callback(watch.stop)
         while not stop.is_set():
             findings = watch.look()

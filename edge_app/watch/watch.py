@@ -26,8 +26,9 @@ __all__ = ["ROUND_S", "Watch"]
 ROUND_S = 5.0
 """Time between two rounds; whatever goes wrong is on the screen within 60 s, and gone again as fast when mended."""
 
-WEAR_S = 300.0
-"""Asking a disk for its health wakes it; so rarely enough."""
+SMART_S = 30.0
+"""Disks are asked for their health this often: a program is started for each. What the kernel counts of wear and of
+errors is read in every round."""
 
 THOROUGH_S = 3600.0
 """Every byte of the model's files is hashed again this often, without a case."""
@@ -61,8 +62,8 @@ class Watch:
         self._ledger, self._settings, self._self_test = ledger, settings, self_test
         self._processes, self._root, self._clock = tuple(processes), root, clock
         self._artefacts = Artefacts(settings)
-        self._wear: Finding | None = None
-        self._wear_at_s = self._thorough_at_s = clock()
+        self._smart: dict[str, dict[str, Any] | None] = {}
+        self._smart_at_s = self._thorough_at_s = clock()
         self._tested_at_s: float | None = None
         self._tested_what = ""
         self._request = self_tests.asked_after(ledger, 0)
@@ -111,10 +112,15 @@ class Watch:
         }
 
     def _look_for_wear(self, now_s: float) -> Finding:
-        if self._wear is None or now_s - self._wear_at_s >= WEAR_S:
-            self._wear_at_s = now_s
-            self._wear = check_wear(self._root, run_smartctl if self._root == Path("/") else None)
-        return self._wear
+        if now_s - self._smart_at_s >= SMART_S:
+            self._smart_at_s = now_s
+            self._smart.clear()
+        return check_wear(self._root, self._health_of)
+
+    def _health_of(self, disk: str) -> dict[str, Any] | None:
+        if disk not in self._smart:
+            self._smart[disk] = run_smartctl(disk)
+        return self._smart[disk]
 
     def _has_case(self) -> bool:
         own = self_tests.self_test_uids(self._ledger)
