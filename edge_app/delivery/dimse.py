@@ -37,6 +37,14 @@ PDU_BYTES = 16 * 1024
 _UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
 
+class _Caller(AE):  # type: ignore[misc]  # pynetdicom has no types
+    """Its threads keep no process from ending: the one that connects cannot be cut before there is a connection."""
+
+    def _create_socket(self, assoc: Any, *arguments: Any) -> Any:
+        assoc.dul.daemon = True
+        return super()._create_socket(assoc, *arguments)
+
+
 @contextlib.contextmanager
 def associate(
     address: Address,
@@ -61,7 +69,7 @@ def associate(
         prepare_socket(connection, settings.stalled_timeout_s)
         calls.watch(connection)
 
-    ae = AE(ae_title=settings.calling_aet)
+    ae = _Caller(ae_title=settings.calling_aet)
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.connection_timeout = settings.connect_timeout_s

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import gc
+import socket
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 from pynetdicom import AE, evt
+from pynetdicom.dul import DULServiceProvider
 from pynetdicom.sop_class import CTImageStorage, Verification
 
 from edge_app.core.config import DeliverySettings
@@ -40,10 +42,14 @@ def peer(
         yield parse_address(f"CSC@127.0.0.1:{server.server_address[1]}")
     finally:
         server.shutdown()
-        with warnings.catch_warnings():
-            # pynetdicom leaves the socket of a connection that was cut to the garbage collector.
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
+        _collect_sockets()
+
+
+def _collect_sockets() -> None:
+    """Do away with what pynetdicom leaves to the garbage collector: the socket of a connection that was cut."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture
@@ -150,3 +156,29 @@ def test_a_stop_cuts_a_link_whose_peer_never_answers(items: tuple[Item, ...]) ->
                 link.send(items[0])
         finally:
             let_go.set()
+
+
+def test_a_connection_that_does_not_come_about_keeps_no_process_from_ending(items: tuple[Item, ...]) -> None:
+    connecting: list[DULServiceProvider] = []
+
+    def until_it_connects() -> bool:
+        connecting.extend(thread for thread in threading.enumerate() if isinstance(thread, DULServiceProvider))
+        return not connecting
+
+    with ExitStack() as stack:
+        # Whoever waits to be taken up fills the queue: the kernel then answers nobody, like a link without coverage.
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        address = parse_address(f"CSC@127.0.0.1:{full.getsockname()[1]}")
+        settings = SETTINGS.model_copy(update={"connect_timeout_s": 1.0})
+        with pytest.raises(NetworkError, match="stopped"), Link(address, settings, items, until_it_connects):
+            pytest.fail("connected")
+    assert [thread.daemon for thread in connecting] == [True]
+    while connecting:
+        connecting.pop().join()
+    _collect_sockets()
