@@ -11,6 +11,7 @@ from edge_app.core.errors import TrainingError
 from edge_app.core.types import CLASSES
 from edge_app.simulator import make_study
 from edge_app.simulator.scanner import TRAINING_PERSONALITIES, UNSEEN_PERSONALITIES
+from edge_app.simulator.study import SyntheticStudy
 from training import synthetic
 from training.synthetic import Split, StudyRequest, make_split, plan_split, prepare_study, reformat
 
@@ -43,7 +44,33 @@ def test_training_scanners_vary_whatever_the_label_and_test_scanners_are_as_desc
     assert len(varied) == 5
 
 
-def test_a_share_of_the_training_studies_is_reformatted_and_keeps_its_truth() -> None:
+def test_a_share_of_the_varied_studies_is_reformatted_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    class MadeError(Exception):
+        """Carries how far a study was shifted; what comes after is left out."""
+
+    def shift_of(study: SyntheticStudy | float) -> None:
+        raise MadeError(study if isinstance(study, float) else 0.0)
+
+    study = make_study(11, "negative", personality="basic2")
+    monkeypatch.setattr(synthetic, "make_study", lambda *_, **__: study)
+    monkeypatch.setattr(synthetic, "reformat", lambda _, shift: shift)
+    monkeypatch.setattr(synthetic, "to_datasets", shift_of)
+
+    def shifts(varied: bool) -> list[float]:
+        found = []
+        for seed in range(400):
+            with pytest.raises(MadeError) as made:
+                prepare_study(StudyRequest(seed, "negative", "basic2", varied))
+            found.append(made.value.args[0])
+        return found
+
+    reformatted = [shift for shift in shifts(varied=True) if shift]
+    assert 0.25 < len(reformatted) / 400 < 0.35
+    assert 0.3 <= min(reformatted) < max(reformatted) <= 0.7
+    assert not any(shifts(varied=False))
+
+
+def test_a_reformatted_study_keeps_its_truth() -> None:
     study = make_study(11, "hemorrhage", personality="basic2")
     halfway = reformat(study, 0.5)
     assert len(halfway.hu) == len(halfway.positions) == len(halfway.label_per_slice) == len(study.hu) - 1
