@@ -82,7 +82,7 @@ def find_patients(root: Path) -> dict[str, list[Path]]:
         if not present:
             raise TrainingError(
                 f"{root / name} is missing",
-                remedy="Unpack AISD's dicom-0..3.tar.gz, image.zip and mask.zip side by side; image.zip tells which "
+                remedy="Unpack AISD's dicom-0..2.tar.gz, image.zip and mask.zip side by side; image.zip tells which "
                 "slice a mask belongs to.",
             )
     return dict(patients)
