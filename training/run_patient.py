@@ -13,6 +13,7 @@ from torch import nn
 from tqdm import tqdm
 
 from edge_app.core.errors import ConfigError, TrainingError
+from edge_app.core.types import CLASSES
 from training.commit import producer_commit
 from training.experiment import prepared_facts, read_description, write_description
 from training.features import FeatureSet, pad
@@ -115,19 +116,21 @@ def train_studies(
 
     Raises
     ------
+    ConfigError
+        If there is not one epoch to train.
     TrainingError
         If a class has no study, or a loss is not finite.
     """
+    if epochs is not None and epochs < 1:
+        raise ConfigError(f"epochs = {epochs}", remedy="Give a positive number.")
     for side, data in (("train", train), ("validation", validation)):
-        absent = [
-            name for index, name in enumerate(("negative", "hemorrhage", "ischemic")) if index not in data.labels()
-        ]
+        absent = [name for index, name in enumerate(CLASSES) if index not in data.labels()]
         if absent:
             raise TrainingError(f"no {absent[0]} study in {side}", remedy="Add studies of this class and split again.")
     torch.manual_seed(seed)
     features = train.features[0].shape[1]
     model = build_patient(arch, recipe, features, **dict(sizes or {})).to(device)
-    changed = {**(changes or {}), "seed": seed, **({"epochs": epochs} if epochs else {})}
+    changed = {**(changes or {}), "seed": seed, **({} if epochs is None else {"epochs": epochs})}
     if recipe == "ours":
         ours = replace(OURS[arch], **changed)
         log = train_patient(model, train, validation, ours, watch=watch)  # type: ignore[arg-type]

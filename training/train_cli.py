@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_app.core.errors import ConfigError
 from training.evaluate_cli import add_evaluate_arguments, run_evaluate
 from training.search_cli import add_search_arguments
 
@@ -101,6 +102,10 @@ def _image(arguments: argparse.Namespace) -> int:
     from training.recipes import slice_recipe
     from training.run_image import ImageRun, train_slices
 
+    for name in ("devices", "nodes", "checkpoint_steps"):
+        if getattr(arguments, name) < 1:
+            words = name.replace("_", "-")
+            raise ConfigError(f"--{words} {getattr(arguments, name)}", remedy="Give a positive number.")
     given = {
         name: value
         for name in ("epochs", "batch", "patience", "learning_rate", "weight_decay", "map_weight", "seed")

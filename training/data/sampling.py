@@ -24,8 +24,10 @@ def sample_balanced(studies: Sequence[IndexedStudy], per_class: int, *, seed: in
     Raises
     ------
     TrainingError
-        If a class has no study, naming it.
+        If a class has no study, naming it, or less than one of each is asked for.
     """
+    if per_class < 1:
+        raise TrainingError(f"{per_class} studies of each class are none", remedy="Give a positive number.")
     chosen: set[str] = set()
     for label, name in enumerate(CLASSES):
         keys = sorted({s.key for s in studies if s.label == label}, key=lambda key: drawn_order(key, seed))

@@ -75,6 +75,8 @@ def test_own_data_of_several_places_are_sources_of_their_own(corpora: Path, caps
         ("data index --rsna {d}/nowhere --aisd {d} --out {d}/i.parquet", 9, "dicom-0/<patient> is missing"),
         ("data index --generic rsna={d} --out {d}/i.parquet", 78, "cannot be called 'rsna'"),
         ("data split --index {d}/nowhere.parquet --out {d}/s.json", 9, "nowhere.parquet cannot be read"),
+        ("train image --data {d} --out {d}/o --checkpoint-steps 0", 78, "--checkpoint-steps 0"),
+        ("train image --data {d} --out {d}/o --devices 0", 78, "--devices 0"),
         ("data synth --layout rsna --studies 1 --out {d} --personality brand_new", 78, "no scanner personality"),
         ("data synth --layout rsna --studies 1 --out {d} --labels ischemic", 9, "cannot hold ischemic"),
     ],

@@ -15,11 +15,12 @@ from training.data.prepared import open_prepared
 from training.experiment import load_image_network, save_image_network
 from training.families import Classifier
 from training.feature_cache import FeatureCache, open_cache, study_features
+from training.features import FeatureSet
 from training.image_model import DEMO_ARCHITECTURE
 from training.patient_transformer import PatientTransformer
 from training.published import BiGRUModel, CNNTransformer, PublishedPatient
 from training.published_weights import import_image, import_patient
-from training.run_patient import PUBLISHED, build_patient, load_patient
+from training.run_patient import PUBLISHED, build_patient, load_patient, train_studies
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +48,13 @@ def test_features_are_computed_once_for_the_same_pixels_and_weights(prepared: Pa
     assert np.allclose(rows.features[0][:2], wanted, atol=1e-5)
     nn.init.zeros_(model.net.fc[0].weight)
     assert FeatureCache(image_folder, model).path != first.path
+
+
+@pytest.mark.parametrize("epochs", [0, -1])
+def test_training_for_no_epoch_is_refused_not_replaced_by_the_recipes(epochs: int) -> None:
+    nothing = FeatureSet((), ())
+    with pytest.raises(ConfigError, match=f"epochs = {epochs}"):
+        train_studies("gru", "ours", nothing, nothing, epochs=epochs)
 
 
 def test_slices_of_another_preprocessing_than_the_networks_are_refused(prepared: Path, tmp_path: Path) -> None:

@@ -113,6 +113,12 @@ def test_the_same_seed_draws_the_same_sample_and_a_larger_one_holds_it(index: In
     assert small != {s.key for s in sample_balanced(index.studies, 3, seed=6)}
 
 
+@pytest.mark.parametrize("per_class", [0, -1])
+def test_a_sample_of_nothing_is_refused(index: Index, per_class: int) -> None:
+    with pytest.raises(TrainingError, match=f"{per_class} studies of each class"):
+        sample_balanced(index.studies, per_class, seed=1)
+
+
 def test_an_empty_class_is_named(index: Index) -> None:
     with pytest.raises(TrainingError, match="there is no ischemic study"):
         sample_balanced([s for s in index.studies if s.label != 2], 400, seed=1)
