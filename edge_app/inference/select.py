@@ -102,18 +102,31 @@ def _open_engine(
         raise _not_used("TensorRT or pycuda is not installed")
     if not path.exists():
         raise _not_used(f"no {network} engine was built for this bundle")
-    passport = read_passport(path)
-    if problems := check_passport(passport, network, bundle, fingerprint(version)):
-        raise _not_used("; ".join(problems))
-    backend = TensorRtBackend(
-        read_plan(folder, passport), specs_of(passport.inputs), specs_of(passport.outputs), label=passport.precision
-    )
+    here = fingerprint(version)
+    passport, plan = _read_checked(path, network, bundle, here)
+    backend = TensorRtBackend(plan, specs_of(passport.inputs), specs_of(passport.outputs), label=passport.precision)
+    del plan
     try:
         _warm_up(backend, passport)
     except BackendError:
         backend.__exit__(None, None, None)
         raise
     return backend
+
+
+def _read_checked(path: Path, network: Network, bundle: Bundle, here: Fingerprint) -> tuple[Passport, bytes]:
+    """Return a passport that fits, and its plan; a new engine may be put in their place between the two."""
+    passport = read_passport(path)
+    while True:
+        if problems := check_passport(passport, network, bundle, here):
+            raise _not_used("; ".join(problems))
+        try:
+            return passport, read_plan(path.parent, passport)
+        except BackendError:
+            newer = read_passport(path)
+            if newer == passport:
+                raise
+            passport = newer
 
 
 def _warm_up(backend: Backend, passport: Passport) -> None:

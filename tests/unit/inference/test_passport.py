@@ -13,6 +13,7 @@ import pytest
 
 from edge_app.core.config import AnalysisSettings
 from edge_app.core.errors import BackendError
+from edge_app.inference import select
 from edge_app.inference.bundle import Bundle
 from edge_app.inference.passport import (
     Latency,
@@ -21,6 +22,7 @@ from edge_app.inference.passport import (
     engines_folder,
     passport_path,
     read_passport,
+    read_plan,
 )
 from edge_app.inference.select import Choice, open_bundle_network
 from edge_app.worker.models import load_models
@@ -163,6 +165,23 @@ def test_one_changed_byte_in_the_plan_refuses_it(bundle: Bundle) -> None:
     assert "is not the plan that its passport describes" in falls_back(open_image(bundle))
     plan.unlink()
     assert "cannot be read" in falls_back(open_image(bundle))
+
+
+def test_an_engine_that_is_replaced_while_it_is_read_is_read_again(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, new = image_passport(bundle)
+    gone = {"plan_file": "image-000000000000.plan", "plan_sha256": "0" * 64}
+    path.write_bytes(new.model_copy(update=gone).sealed().to_bytes())
+
+    def install_and_read(folder: Path, passport: Passport) -> bytes:
+        path.write_bytes(new.to_bytes())
+        return read_plan(folder, passport)
+
+    monkeypatch.setattr(select, "read_plan", install_and_read)
+    choice = open_image(bundle)
+    with choice.backend as backend:
+        assert (choice.fallback, backend.name.split()[0]) == ("", "tensorrt")
 
 
 def test_a_plan_that_tensorrt_itself_refuses_falls_back(bundle: Bundle, script: Script) -> None:
