@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from edge_app.core.errors import ExportError
+from edge_app.core.errors import BundleError, ExportError
 from edge_app.inference.bundle import load_bundle
 from edge_app.inference.manifest import MODEL_CARD_FILE
 from edge_app.inference.passport import GOLDEN_ANSWERS_FILE, GOLDEN_FILE
@@ -73,6 +73,24 @@ def test_a_bundle_with_all_precisions_is_made_signed_and_answers_in_the_vehicle(
     assert "| image.fp16.onnx | 3 | 6 | 0.0% of patients" in bundle.read(MODEL_CARD_FILE).decode()
     with open_models(bundle, threads=1) as models:
         assert check_golden_answers(bundle, models).startswith("3 golden patients answered as they should")
+
+
+@pytest.mark.parametrize("probability", [0.5, float("nan")])
+def test_golden_answers_that_are_others_or_no_numbers_are_refused(
+    base: Path, tmp_path: Path, probability: float
+) -> None:
+    assemble(tmp_path / "made", parts_of(base), key=None)
+    answers = json.loads((tmp_path / "made" / GOLDEN_ANSWERS_FILE).read_text())
+    answers["patients"][-1]["probabilities"]["ischemic"] = probability
+    other = write_tiny_bundle(
+        tmp_path / "other",
+        patient_bias=(0.0, 0.0, 0.0),
+        image=image_network(scale=SCALE),
+        extra={GOLDEN_FILE: golden_set().to_bytes(), GOLDEN_ANSWERS_FILE: json.dumps(answers).encode()},
+    )
+    bundle = load_bundle(other)
+    with open_models(bundle, threads=1) as models, pytest.raises(BundleError, match="a probability differs by"):
+        check_golden_answers(bundle, models)
 
 
 def test_a_precision_that_the_gate_refuses_keeps_the_bundle_from_being_made(base: Path, tmp_path: Path) -> None:
