@@ -179,6 +179,8 @@ def _export(
     norms: int,
 ) -> ExportCheck:
     model = model.eval().to(memory_format=torch.contiguous_format)
+    # First, so that the memory of torch's intermediate values is free again when the exporter wants some.
+    wanted = [_torch_answer(model, batch) for batch in batches]
     with tempfile.TemporaryDirectory(prefix="msu-export-") as name:
         folder = Path(name)
         with _quiet(), torch.no_grad():
@@ -191,7 +193,6 @@ def _export(
         write_facts(network, facts or {})
         (folder / "network.onnx").write_bytes(network.SerializeToString())
         onnx.checker.check_model(str(folder / "network.onnx"), full_check=True)
-        wanted = [_torch_answer(model, batch) for batch in batches]
         check = _compare(folder / "network.onnx", outputs, batches, wanted)
         join_weights(network, folder, path)
     with path.open("rb") as file:
