@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib import import_module
@@ -133,7 +133,13 @@ class Workers:
             for _ in range(_AHEAD * threads):
                 hand_out()
             for future in running:
-                result = future.result()
+                try:
+                    result = future.result()
+                except (distributed.KilledWorker, CancelledError) as error:
+                    raise TrainingError(
+                        f"the Dask cluster at {self.dask} lost its workers or its scheduler: {error}",
+                        remedy="Look at their logs, give them more memory if it was short, and run the command again.",
+                    ) from error
                 index = numbers.pop(future.key)
                 future.release()
                 hand_out()

@@ -312,6 +312,20 @@ def test_a_dask_cluster_of_two_workers_makes_the_same_shards(
     assert contents(tmp_path) == contents(prepared)
 
 
+@pytest.mark.integration
+@pytest.mark.filterwarnings("ignore")
+def test_a_dask_worker_that_is_killed_ends_the_run_with_an_error_too() -> None:
+    distributed = pytest.importorskip("dask.distributed")
+    dask = pytest.importorskip("dask")
+    local = {"n_workers": 1, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        distributed.LocalCluster(**local) as cluster,
+        pytest.raises(TrainingError, match=r"Dask cluster at .* lost its workers"),
+    ):
+        list(Workers(dask=cluster.scheduler_address).run(refuse, [1], title="killed"))
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_cluster_that_does_not_answer_is_named() -> None:
     pytest.importorskip("dask.distributed")
