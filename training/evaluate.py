@@ -74,12 +74,12 @@ def evaluate_studies(
     """
     labels = np.asarray([record.label for record in records], np.int64)
     said = verdicts(probabilities, distances, thresholds)
-    bootstrap = PatientBootstrap(patients or [str(i) for i in range(len(records))], seed=seed)
+    of_whom = np.asarray(patients or [str(i) for i in range(len(records))], dtype=object)
     everyone = np.ones(len(records), bool)
-    judged = _Judged(labels, probabilities, said, bootstrap)
+    judged = _Judged(labels, probabilities, said, of_whom, PatientBootstrap(of_whom.tolist(), seed=seed))
     result = {
         "n": len(records),
-        "patients": len(set(patients)) if patients else len(records),
+        "patients": len(set(of_whom)),
         "unlike_training": int((distances > thresholds.distance).sum()),
         **judged.among(everyone),
         "by_lesion": _groups(judged, [_kinds(record) or ("none",) for record in records]),
@@ -98,6 +98,7 @@ class _Judged:
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float64]
     said: list[Verdict]
+    patients: NDArray[np.object_]
     bootstrap: PatientBootstrap
 
     def decided(self) -> Flags:
@@ -142,6 +143,10 @@ class _Judged:
             "sensitivity_indeterminate_as_detected": rate(flagged | unsure, members & true),
             "specificity_indeterminate_as_detected": rate(~(flagged | unsure), members & ~true),
             "sensitivity_without_indeterminate": rate(flagged, members & true & ~unsure),
+            "patients": {
+                "n": len(set(self.patients[members & true])),
+                "missed": len(set(self.patients[members & true & ~flagged & ~unsure])),
+            },
             "f1": self.bootstrap.f1(likeliest & members, true & members),
             "auc": self._auc(index, members),
             "highest_class": {

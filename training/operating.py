@@ -66,8 +66,10 @@ def exact_lower_bound(hits: int, n: int) -> float:
 def release_gates(test: Mapping[str, Any], calibration: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what SCREEN.md R23 to R25 ask before a model may be used, and whether it is met.
 
-    What cannot be measured is not met. Sensitivity and specificity are of one threshold, `t_lo`: an INDETERMINATE that
-    counts as found where there is blood also counts as a false alarm where there is none.
+    What cannot be measured is not met. The bound of the sensitivity is exact and counts patients, one of whom any study
+    was missed as missed: studies of one patient are no independent evidence. Sensitivity and specificity are of one
+    threshold, `t_lo`: an INDETERMINATE that counts as found where there is blood also counts as a false alarm where
+    there is none.
 
     Parameters
     ----------
@@ -77,14 +79,13 @@ def release_gates(test: Mapping[str, Any], calibration: Mapping[str, Any]) -> li
         From `training.reliability.judge_calibration`.
     """
     found = test["per_class"]["hemorrhage"]
-    sensitivity = found["sensitivity_indeterminate_as_detected"]
-    n, value = sensitivity["n"], sensitivity["value"] or 0.0
-    lower = exact_lower_bound(round(value * n), n) if n else 0.0
+    n = found["patients"]["n"]
+    lower = exact_lower_bound(n - found["patients"]["missed"], n)
     specificity = found["specificity_indeterminate_as_detected"]["value"]
     abstention = test["abstention"]["value"]
     gates = [
-        ("R24", f"at least {FEWEST_POSITIVES} haemorrhages", n, n >= FEWEST_POSITIVES),
-        ("R24", f"haemorrhage: sensitivity (INDETERMINATE counts as found), lower exact 95 % bound ≥ "
+        ("R24", f"at least {FEWEST_POSITIVES} patients with haemorrhage", n, n >= FEWEST_POSITIVES),
+        ("R24", f"haemorrhage: sensitivity of patients (INDETERMINATE counts as found), lower exact 95 % bound ≥ "
                 f"{LEAST_SENSITIVITY}", round(lower, 4), lower >= LEAST_SENSITIVITY),
         ("R24", f"haemorrhage: specificity (INDETERMINATE counts as found) ≥ {LEAST_SPECIFICITY}", specificity,
          specificity is not None and specificity >= LEAST_SPECIFICITY),

@@ -101,6 +101,19 @@ def test_sensitivity_is_told_with_and_without_what_was_left_open() -> None:
     assert set(rates) >= {"f1", "auc", "specificity", "highest_class"}
 
 
+@pytest.mark.requirement("R24")
+def test_a_patient_of_whom_one_study_was_missed_is_a_missed_patient() -> None:
+    records = [random_study(i, 1).record for i in range(6)]
+    probabilities = np.tile([0.1, 0.8, 0.1], (6, 1))
+    probabilities[1], probabilities[3] = (0.9, 0.05, 0.05), (0.5, 0.45, 0.05)  # missed, left open
+    result = evaluate_studies(
+        records, probabilities, np.ones(6), Thresholds(POINTS, 2.0), patients=["a", "a", "b", "b", "c", "c"]
+    )
+    found = result["per_class"]["hemorrhage"]
+    assert found["patients"] == {"n": 3, "missed": 1}
+    assert found["sensitivity_indeterminate_as_detected"]["value"] == round(5 / 6, 4)
+
+
 def test_every_source_has_its_own_rates_and_confusion() -> None:
     result = judged()
     assert result["patients"] == 15

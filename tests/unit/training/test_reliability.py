@@ -51,8 +51,10 @@ def test_the_table_keeps_each_sensitivity_where_it_was_chosen() -> None:
 def gates(specificity: float = 1.0, slope: float | None = 1.0) -> dict[str, bool]:
     """Return the gates of a flawless model, but for what is given, on too few studies."""
     perfect, none = ({"value": value, "n": n, "ci95": [value, value]} for value, n in ((1.0, 20), (0.0, 60)))
-    rates = dict.fromkeys(("sensitivity_indeterminate_as_detected", "specificity"), perfect)
-    rates["specificity_indeterminate_as_detected"] = {**perfect, "value": specificity}
+    rates = {
+        "patients": {"n": 20, "missed": 0},
+        "specificity_indeterminate_as_detected": {**perfect, "value": specificity},
+    }
     calibration = {"after": {name: {"ece": none, "slope": slope} for name in ("hemorrhage", "ischemic")}}
     judged = {"per_class": {"hemorrhage": rates}, "abstention": none}
     return {gate["asked"]: gate["met"] for gate in release_gates(judged, calibration)}
@@ -77,6 +79,6 @@ def test_a_perfect_test_of_too_few_haemorrhages_does_not_open_the_gate() -> None
     assert exact_lower_bound(202, 202) == pytest.approx(0.9819, abs=1e-3)
     assert exact_lower_bound(198, 202) >= 0.95 > exact_lower_bound(197, 202)  # at most 4 of 202 missed
     met = gates()
-    assert met["at least 202 haemorrhages"] is False
+    assert met["at least 202 patients with haemorrhage"] is False
     assert [asked for asked, passed in met.items() if "lower exact" in asked and not passed]
     assert sum(met.values()) == len(met) - 2
