@@ -19,7 +19,7 @@ from edge_app.core.findings import Finding
 from edge_app.inference.installed import BundleStore, with_installed_bundle
 from edge_app.watch.clocks import check_clock, chrony_offset_s
 from edge_app.watch.keys import check_keys
-from edge_app.watch.machine import check_heat, check_memory, check_wear, run_smartctl
+from edge_app.watch.machine import ask_smart, check_heat, check_memory, check_wear
 from edge_app.worker.models import load_models
 
 __all__ = ["Finding", "examine"]
@@ -102,7 +102,7 @@ def _heat(_: Settings) -> Finding:
 
 
 def _wear(_: Settings) -> Finding:
-    return check_wear(smartctl=run_smartctl)
+    return check_wear(smartctl=ask_smart)
 
 
 def _clock(_: Settings) -> Finding:

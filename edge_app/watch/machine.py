@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from edge_app.core.clock import utc_now
 from edge_app.core.findings import Finding
 
-__all__ = ["check_disk", "check_heat", "check_memory", "check_wear", "run_smartctl"]
+__all__ = ["ask_smart", "check_disk", "check_heat", "check_memory", "check_wear"]
 
 LEAST_MEMORY_BYTES = 384 << 20
 LEAST_MEMORY_SHARE = 0.04
@@ -27,6 +28,12 @@ _EMMC_WORN = ("0x02", "0x03")
 """PRE_EOL_INFO of JEDEC eMMC 5.0: 80 % (warning) and 90 % (urgent) of the reserved blocks are used up."""
 
 SMARTCTL_TIMEOUT_S = 20.0
+
+SMART_ANSWERS = Path("/run/msu-smart")
+"""Where msu-smart.service, which may ask disks, leaves what they say (deploy/smart/watch-disks.sh)."""
+
+SMART_STALE_S = 120.0
+"""What is older than this is no answer: four rounds of that service."""
 
 
 def check_disk(folder: Path, min_free_bytes: int) -> Finding:
@@ -104,20 +111,33 @@ def check_wear(root: Path = Path("/"), smartctl: Callable[[str], dict[str, Any] 
     return Finding("Disk health", True, f"no complaint ({looked} disks asked by SMART)", "", "F-10")
 
 
-def run_smartctl(disk: str) -> dict[str, Any] | None:
-    """Ask smartctl for a disk's health; None where it is not installed or may not ask."""
-    program = shutil.which("smartctl")
-    if program is None:
-        return None
+def ask_smart(disk: str, *, answers: Path = SMART_ANSWERS) -> dict[str, Any] | None:
+    """Return a disk's health: what msu-smart.service has just been told, else smartctl's own answer.
+
+    None where neither is to be had: smartctl is not installed, or may not ask (it needs rights over the disk).
+    """
+    told = answers / f"{disk}.json"
     try:
-        asked = subprocess.run(
-            [program, "--json", "--health", "--attributes", f"/dev/{disk}"],
-            capture_output=True, timeout=SMARTCTL_TIMEOUT_S, check=False,
-        )  # fmt: skip
-        report = json.loads(asked.stdout or b"{}")
-    except (OSError, ValueError, subprocess.TimeoutExpired):
+        fresh = utc_now().timestamp() - told.stat().st_mtime <= SMART_STALE_S
+    except OSError:
+        fresh = False
+    raw = _text(told).encode() if fresh else _run_smartctl(disk)
+    try:
+        report = json.loads(raw or b"{}")
+    except ValueError:
         return None
     return report if isinstance(report, dict) and "smart_status" in report else None
+
+
+def _run_smartctl(disk: str) -> bytes:
+    program = shutil.which("smartctl")
+    if program is None:
+        return b""
+    command = [program, "--json", "--health", "--attributes", f"/dev/{disk}"]
+    try:
+        return subprocess.run(command, capture_output=True, timeout=SMARTCTL_TIMEOUT_S, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return b""
 
 
 def _disks(root: Path) -> Iterator[str]:

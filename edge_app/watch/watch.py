@@ -17,7 +17,7 @@ from edge_app.store.ledger import Ledger
 from edge_app.watch.artefacts import Artefacts
 from edge_app.watch.clocks import check_clock, chrony_offset_s
 from edge_app.watch.keys import check_keys
-from edge_app.watch.machine import check_disk, check_heat, check_memory, check_wear, run_smartctl
+from edge_app.watch.machine import ask_smart, check_disk, check_heat, check_memory, check_wear
 from edge_app.watch.processes import check_drift, check_processes
 from edge_app.watch.self_test import SelfTest
 
@@ -119,7 +119,7 @@ class Watch:
 
     def _health_of(self, disk: str) -> dict[str, Any] | None:
         if disk not in self._smart:
-            self._smart[disk] = run_smartctl(disk)
+            self._smart[disk] = ask_smart(disk)
         return self._smart[disk]
 
     def _has_case(self) -> bool:

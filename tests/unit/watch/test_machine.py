@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
+from edge_app.core.clock import utc_now
 from edge_app.core.config import ReceiverSettings, Settings
 from edge_app.receiver.certificates import make_certificates
 from edge_app.watch.clocks import check_clock
 from edge_app.watch.keys import check_keys
-from edge_app.watch.machine import check_disk, check_heat, check_memory, check_wear
+from edge_app.watch.machine import SMART_STALE_S, ask_smart, check_disk, check_heat, check_memory, check_wear
 
 
 def put(root: Path, **files: str) -> Path:
@@ -77,6 +80,42 @@ def test_a_worn_emmc_and_errors_of_the_file_system_are_said(tmp_path: Path) -> N
 def test_smart_decides_where_it_can_be_asked(tmp_path: Path, report: dict[str, object] | None, ok: bool) -> None:
     put(tmp_path, sys__block__nvme0n1__size="1\n")
     assert check_wear(tmp_path, lambda disk: report).ok is ok
+
+
+def answers_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, report: str) -> Path:
+    """Let deploy/smart/watch-disks.sh ask a smartctl that gives this report, as msu-smart.service does."""
+    put(tmp_path, sys__block__nvme0n1__size="1\n", sys__block__mmcblk0__size="1\n", bin__smartctl="")
+    program = tmp_path / "bin/smartctl"
+    program.write_text(f"#!/bin/sh\n[ $4 = /dev/nvme0n1 ] && echo '{report}'\nexit 4\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    answers = tmp_path / "answers"
+    answers.mkdir()
+    script = Path(__file__).parents[3] / "deploy/smart/watch-disks.sh"
+    where = {"MSU_SMART": str(answers), "MSU_BLOCKS": str(tmp_path / "sys/block"), "MSU_SMART_EVERY_S": "once"}
+    subprocess.run([script], check=True, env={**os.environ, **where})
+    program.unlink()
+    return answers
+
+
+def test_what_the_service_was_told_by_a_disk_counts_while_it_is_fresh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = answers_of(tmp_path, monkeypatch, '{"smart_status": {"passed": false}}')
+    assert [path.name for path in answers.iterdir()] == ["nvme0n1.json"]
+    assert not check_wear(tmp_path, lambda disk: ask_smart(disk, answers=answers)).ok
+    monkeypatch.setenv("PATH", str(tmp_path))
+    old_s = utc_now().timestamp() - SMART_STALE_S - 5
+    os.utime(answers / "nvme0n1.json", (old_s, old_s))
+    assert check_wear(tmp_path, lambda disk: ask_smart(disk, answers=answers)).ok
+
+
+@pytest.mark.parametrize("report", ["", "{", "[]", "{}"])
+def test_a_disk_that_does_not_answer_is_not_called_failing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, report: str
+) -> None:
+    answers = answers_of(tmp_path, monkeypatch, report)
+    assert ask_smart("nvme0n1", answers=answers) is None
 
 
 def test_a_disk_without_room_or_that_takes_no_writes_is_said(tmp_path: Path) -> None:
