@@ -47,7 +47,7 @@ def to_fp16(path: Path, operations: frozenset[str] = HALF_OPERATIONS) -> bytes:
 
 def test_an_fp16_transformer_with_layer_normalisation_in_fp32_passes(loud_vit: Path, tmp_path: Path) -> None:
     half = to_fp16(loud_vit)
-    assert len(half) < 0.62 * loud_vit.stat().st_size or loud_vit.stat().st_size < 1e6
+    assert len(half) < 0.62 * loud_vit.stat().st_size
     report = gate(manifest_with(tmp_path, 32), loud_vit.read_bytes(), half)
     assert report.passed, report.failures
 
