@@ -99,7 +99,7 @@ def _data_parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    index = command("index", _index, "read data sets into one Parquet index, and list what cannot be used; resumable")
+    index = command("index", _index, "read data sets into one Parquet index, and list what cannot be used")
     index.add_argument("--rsna", type=Path, metavar="DIR", help="holds stage_2_train/ and stage_2_train.csv")
     index.add_argument("--aisd", type=Path, metavar="DIR", help="holds dicom-0..2/, image/ and mask/")
     index.add_argument(
