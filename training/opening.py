@@ -80,11 +80,23 @@ class SealedTest:
         return list(self._kept.get("openings", ()))
 
     def count(self) -> int:
-        """Return how often the test split was opened, by all experiments."""
+        """Return how often the test split was opened, by all experiments.
+
+        Raises
+        ------
+        TrainingError
+            If the log of the openings cannot be read.
+        """
         if not self.log.exists():
             return len(self.openings)
-        lines = [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines() if line.strip()]
-        return sum(line["data_sha256"] == self._now.data_sha256 for line in lines)
+        try:
+            lines = [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines() if line.strip()]
+            return sum(line["data_sha256"] == self._now.data_sha256 for line in lines)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrainingError(
+                f"{self.log} cannot be read: {error}",
+                remedy="Mend its damaged line; it says how often the test was seen.",
+            ) from error
 
     def open(self, reason: str = "") -> Answers | None:
         """Write down that the test split is opened, and return the answers if they are known already.

@@ -199,6 +199,17 @@ def test_a_damaged_record_of_the_opening_stops_it(experiment: Path, tmp_path: Pa
     assert run(command, "--device", "cpu") == 9
 
 
+def test_a_damaged_log_of_all_openings_is_named(
+    experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(experiment / "data", tmp_path / "data")
+    with (tmp_path / "data" / OPENINGS).open("a") as log:
+        log.write('{"opened_utc": "2026')  # the power went while it was written
+    command = f"train evaluate --data {tmp_path}/data --image {experiment}/image --patient {experiment}/patient"
+    assert run(command, "--device", "cpu", "--cases", "0", "--out", str(tmp_path / "report")) == 9
+    assert OPENINGS in capsys.readouterr().err
+
+
 def test_the_answers_kept_are_those_of_the_networks(experiment: Path) -> None:
     kept = json.loads((experiment / "patient" / OPENED).read_text())["answers"]
     assert len(kept["keys"]) == len(kept["logits"]) == len(kept["distances"])
