@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-__all__ = ["augment_slices"]
+__all__ = ["augment_slices", "warp"]
 
 MAX_TURN_DEG = 12.0
 MAX_SHIFT = 0.06
@@ -51,7 +51,7 @@ def augment_slices(
         ],
         dim=1,
     )
-    images, masks = _warp(images, theta), _warp(masks, theta)
+    images, masks = warp(images, theta), warp(masks, theta)
     gain = 1.0 + draw(MAX_WINDOW_GAIN)
     shift = draw(MAX_WINDOW_SHIFT)
     images = images * gain[:, None, None, None] + shift[:, None, None, None]
@@ -61,6 +61,7 @@ def augment_slices(
     return images.clamp(0.0, 1.0), masks
 
 
-def _warp(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+def warp(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+    """Return images (N, C, H, W) moved by affine maps (N, 2, 3); what comes from outside is 0."""
     grid = nn.functional.affine_grid(theta, list(images.shape), align_corners=False)
     return nn.functional.grid_sample(images, grid, align_corners=False)

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from training.augment import MAX_NOISE_HU, MAX_SCALE, MAX_SHIFT, MAX_TURN_DEG, MAX_WINDOW_GAIN, MAX_WINDOW_SHIFT
+from training.augment import MAX_NOISE_HU, MAX_SCALE, MAX_SHIFT, MAX_TURN_DEG, MAX_WINDOW_GAIN, MAX_WINDOW_SHIFT, warp
 from training.data.prepared import PreparedSet
 from training.targets import Targets
 
@@ -138,7 +137,7 @@ class Augmentation:
             ],
             dim=1,
         )
-        images, masks = _warp(images, theta), _warp(masks[:, None], theta)[:, 0]
+        images, masks = warp(images, theta), warp(masks[:, None], theta)[:, 0]
         each = drawn[:, :, None, None, None]
         images = images * each[:, 5] + each[:, 6]
         images = images + self._noise[drawn[:, 8].long()] * each[:, 7] / self._widths
@@ -161,8 +160,3 @@ class Augmentation:
             ],
             np.float32,
         )
-
-
-def _warp(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
-    grid = nn.functional.affine_grid(theta, list(images.shape), align_corners=False)
-    return nn.functional.grid_sample(images, grid, align_corners=False)
