@@ -9,7 +9,7 @@ classifier is asked for the source of studies it was not fitted on, from three v
 - slices without lesion.
 
 It sees what no preprocessing takes away (noise, sharpness, densities, coarse shape), and no header, slice distance or
-number of slices: each study is compared at the heights that a study of another source, drawn at random, has in this
+number of slices: each study is compared at the heights that a study of the other source, drawn at random, has in this
 view, so that lesion-free slices do not tell by where the lesion was. Folds are by patient. A control with the sources
 shuffled among the patients says what chance gives.
 """
@@ -148,18 +148,19 @@ def probe_sources(sets: Sequence[PreparedSet], *, seed: int = 2023, max_studies:
     ]
     described = {i: _Described(*known[i]) for i in chosen}
     views, left_out = [], []
-    bar = tqdm(total=len(VIEWS) * len(chosen), desc="source probe", unit="study", disable=None)
+    bar = tqdm(total=len(VIEWS) * len(chosen) * (len(sources) - 1), desc="source probe", unit="study", disable=None)
     for view in VIEWS:
         places = {i: described[i].slices(view) for i in chosen}
-        rows: dict[int, Table] = {}
-        for i in chosen:
-            others = [j for j in chosen if source_of[j] != source_of[i] and places[j]]
-            shared = set(places[i]) & set(places[others[int(rng.integers(len(others)))]]) if others else set()
-            if shared:
-                rows[i] = described[i].study(view, [places[i][height] for height in sorted(shared)])
-            bar.update()
         for pair in combinations(sources, 2):
-            members = [i for i in rows if source_of[i] in pair]
+            rows: dict[int, Table] = {}
+            both = [i for i in chosen if source_of[i] in pair]
+            for i in both:
+                others = [j for j in both if source_of[j] != source_of[i] and places[j]]
+                shared = set(places[i]) & set(places[others[int(rng.integers(len(others)))]]) if others else set()
+                if shared:
+                    rows[i] = described[i].study(view, [places[i][height] for height in sorted(shared)])
+                bar.update()
+            members = list(rows)
             patients = [f"{source_of[i]}|{known[i][0].studies[known[i][1]].patient_id}" for i in members]
             few = [s for s in pair if len({p for p in patients if p.startswith(f"{s}|")}) < FEWEST_PATIENTS]
             if few:

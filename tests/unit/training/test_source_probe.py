@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,21 @@ def test_only_slices_without_lesion_count_as_lesion_free() -> None:
     views = {view.view: view.balanced_accuracy["value"] for view in probe_sources([head_set(studies)]).views}
     assert views["full image"] > 0.9  # the lesions tell
     assert max(views["brain masked out"], views["lesion-free slices"]) < 0.75
+
+
+def test_a_third_sources_lesions_do_not_tell_two_others_apart() -> None:
+    free = {"bern": range(5), "rsna": range(3), "vienna": range(2, 5)}  # slices without lesion
+    data = head_set([(source, 0, grainy(5.0)) for source in free for _ in range(16)])
+    height = np.arange(len(data)) % 5
+    labels = np.asarray([
+        0 if k in free[data.studies[study].source] else 1
+        for k, study in zip(height, data.study_of_slice, strict=True)
+    ])  # fmt: skip
+    images = np.clip(data.shards[0][0] + 8.0 * height[:, None, None, None], 0, 255).astype(np.uint8)
+    data = replace(data, labels=labels, shards=((images, data.shards[0][1]),))
+    views = [view for view in probe_sources([data]).views if view.view == VIEWS[2]]
+    assert len(views) == 3
+    assert all(view.balanced_accuracy["value"] < 0.65 for view in views)
 
 
 def test_what_cannot_be_probed_is_said_and_never_called_sound() -> None:
