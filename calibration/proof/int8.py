@@ -67,7 +67,8 @@ def prove_int8(
 
     def make() -> dict[str, Any]:
         sizes.say(f"{architecture}: teaching")
-        taught = teach(architecture, train, apart, epochs=sizes.epochs)
+        others = np.setdiff1d(np.arange(len(train.records)), apart)
+        taught = teach(architecture, train, others, epochs=sizes.epochs)
         features = taught.image.features
         sizes.say(f"{architecture}: export")
         export_image_model(taught.image, unit_slices(golden_studies, np.arange(2)), image_path)

@@ -29,6 +29,10 @@ RIDGE = 1e-2
 
 BATCH = 32
 
+RECIPE = PatientRecipe(batch=4, epochs=100, patience=100)
+"""Until the patient network is sure of those it learns from: where classes all but tie, as after a few steps, the last
+digits of a probability decide, and a flip says nothing of INT8."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Taught:
@@ -39,8 +43,8 @@ class Taught:
     how: str
 
 
-def teach(architecture: str, train: StudySet, apart: NDArray[np.int64], *, epochs: int, seed: int = 2023) -> Taught:
-    """Return networks taught on `train`; by the studies `apart` the patient network's best epoch is chosen.
+def teach(architecture: str, train: StudySet, studies: NDArray[np.int64], *, epochs: int, seed: int = 2023) -> Taught:
+    """Return networks taught on `train`, the patient network only on `studies` of it.
 
     `epochs` only counts where there is a GPU.
     """
@@ -58,8 +62,7 @@ def teach(architecture: str, train: StudySet, apart: NDArray[np.int64], *, epoch
     known = FeatureSet(tuple(train.records), tuple(tables))
     torch.manual_seed(seed)
     patient = PatientModel(model.features + 3)
-    others = np.setdiff1d(np.arange(len(train.records)), apart)
-    train_patient(patient, known.subset(others), known.subset(apart), PatientRecipe())
+    train_patient(patient, known.subset(studies), known.subset(studies), RECIPE)
     how = (
         f"trained {epochs} epochs on a GPU, head by ridge regression" if device == "cuda" else "only the head, by ridge"
     )
