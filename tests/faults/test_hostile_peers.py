@@ -48,9 +48,20 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(autouse=True)
 def others_go_on(running: Running) -> Iterator[None]:
-    """Before and after each attack a scanner stores a slice, and the receiver answers itself."""
+    """During and after each attack a scanner is answered on one association, and the receiver answers itself."""
+    answers, over = [], threading.Event()
     with associating(running.port) as scanner:
+
+        def echo() -> None:
+            while not over.wait(1.0):  # silent for five seconds it would be cut off, and rightly
+                answers.append(scanner.send_c_echo().get("Status", -1))
+
+        echoing = threading.Thread(target=echo)
+        echoing.start()
         yield
+        over.set()
+        echoing.join()
+        assert set(answers) <= {0x0000}
         assert send(scanner, make_dataset()) == 0x0000
     running.receiver.check_self()
 
