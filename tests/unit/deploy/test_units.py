@@ -117,3 +117,15 @@ def test_the_target_starts_all_processes() -> None:
     for process in PROCESSES:
         assert f"msu-{process}.service" in target
         assert "PartOf=msu.target" in _lines(process)
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_mended_settings_start_every_process_that_they_kept_down(process: str) -> None:
+    (start,) = (line for line in _lines("settings") if line.startswith("ExecStart="))
+    assert f"msu-{process}.service" in start.split()
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_the_release_is_chosen_before_any_process_starts(process: str) -> None:
+    before = [line for line in _lines("settle") if line.startswith("Before=")]
+    assert any(f"msu-{process}.service" in line for line in before)
