@@ -46,10 +46,13 @@ def check_keys(settings: Settings, *, now: UtcClock = utc_now) -> Finding:
 
 
 def _wanted(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
-    receiver, delivery = settings.receiver, settings.delivery
+    receiver, delivery, worklist = settings.receiver, settings.delivery, settings.worklist
     if receiver.tls:
         yield "receiver", receiver.tls_certificate, receiver.tls_key, receiver.tls_authority
     yield "delivery", delivery.tls_certificate, delivery.tls_key, delivery.tls_authority
+    yield "worklist", worklist.tls_certificate, worklist.tls_key, worklist.tls_authority
+    for trusted in settings.analysis.trusted_keys:
+        yield "trusted key", "", "", trusted
 
 
 def _judge(certificate: str, key: str, now: UtcClock) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_app.core.clock import utc_now
-from edge_app.core.config import ReceiverSettings, Settings
+from edge_app.core.config import AnalysisSettings, ReceiverSettings, Settings, WorklistSettings
 from edge_app.receiver.certificates import make_certificates
 from edge_app.watch.clocks import check_clock
 from edge_app.watch.keys import check_keys
@@ -161,3 +161,22 @@ def test_missing_foreign_and_outdated_keys_are_said_by_name(tmp_path: Path) -> N
     assert not foreign.ok and "do not belong together" in foreign.found
     gone = check_keys(settings("nobody.pem"))
     assert not gone.ok and gone.code == "F-07" and "nobody.pem" in gone.found
+
+
+def test_keys_that_bundles_and_the_worklist_are_trusted_by_are_looked_for_too(tmp_path: Path) -> None:
+    make_certificates(tmp_path, ("msu",), hosts=("localhost",), days=30)
+    trusted = tmp_path / "release.pub.pem"
+    trusted.write_text("here")
+    worklist = WorklistSettings(
+        peer="dicoms://RIS@ris:11112",
+        tls_certificate=str(tmp_path / "msu.pem"),
+        tls_key=str(tmp_path / "msu.key.pem"),
+        tls_authority=str(tmp_path / "authority.pem"),
+    )
+    settings = Settings(data=tmp_path, analysis=AnalysisSettings(trusted_keys=(str(trusted),)), worklist=worklist)
+    assert check_keys(settings).ok
+    trusted.unlink()
+    assert "trusted key: release.pub.pem" in check_keys(settings).found
+    (tmp_path / "msu.key.pem").unlink()
+    gone = check_keys(settings)
+    assert not gone.ok and gone.code == "F-07" and "worklist: msu.key.pem" in gone.found
