@@ -15,7 +15,7 @@ from typing import Any
 from edge_app.core.clock import utc_now
 from edge_app.core.findings import Finding
 
-__all__ = ["ask_smart", "check_disk", "check_heat", "check_memory", "check_wear"]
+__all__ = ["ask_smart", "check_disk", "check_heat", "check_memory", "check_wear", "run_smartctl"]
 
 LEAST_MEMORY_BYTES = 384 << 20
 LEAST_MEMORY_SHARE = 0.04
@@ -111,7 +111,21 @@ def check_wear(root: Path = Path("/"), smartctl: Callable[[str], dict[str, Any] 
     return Finding("Disk health", True, f"no complaint ({looked} disks asked by SMART)", "", "F-10")
 
 
-def ask_smart(disk: str, *, answers: Path = SMART_ANSWERS) -> dict[str, Any] | None:
+def run_smartctl(disk: str) -> bytes:
+    """Return what smartctl says of a disk; nothing where it is not installed or does not answer."""
+    program = shutil.which("smartctl")
+    if program is None:
+        return b""
+    command = [program, "--json", "--health", "--attributes", f"/dev/{disk}"]
+    try:
+        return subprocess.run(command, capture_output=True, timeout=SMARTCTL_TIMEOUT_S, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return b""
+
+
+def ask_smart(
+    disk: str, *, answers: Path = SMART_ANSWERS, run: Callable[[str], bytes] = run_smartctl
+) -> dict[str, Any] | None:
     """Return a disk's health: what msu-smart.service has just been told, else smartctl's own answer.
 
     None where neither is to be had: smartctl is not installed, or may not ask (it needs rights over the disk).
@@ -121,23 +135,12 @@ def ask_smart(disk: str, *, answers: Path = SMART_ANSWERS) -> dict[str, Any] | N
         fresh = utc_now().timestamp() - told.stat().st_mtime <= SMART_STALE_S
     except OSError:
         fresh = False
-    raw = _text(told).encode() if fresh else _run_smartctl(disk)
+    raw = _text(told).encode() if fresh else run(disk)
     try:
         report = json.loads(raw or b"{}")
     except ValueError:
         return None
     return report if isinstance(report, dict) and "smart_status" in report else None
-
-
-def _run_smartctl(disk: str) -> bytes:
-    program = shutil.which("smartctl")
-    if program is None:
-        return b""
-    command = [program, "--json", "--health", "--attributes", f"/dev/{disk}"]
-    try:
-        return subprocess.run(command, capture_output=True, timeout=SMARTCTL_TIMEOUT_S, check=False).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return b""
 
 
 def _disks(root: Path) -> Iterator[str]:

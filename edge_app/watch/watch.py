@@ -17,7 +17,15 @@ from edge_app.store.ledger import Ledger
 from edge_app.watch.artefacts import Artefacts
 from edge_app.watch.clocks import check_clock, chrony_offset_s
 from edge_app.watch.keys import check_keys
-from edge_app.watch.machine import ask_smart, check_disk, check_heat, check_memory, check_wear
+from edge_app.watch.machine import (
+    SMART_ANSWERS,
+    ask_smart,
+    check_disk,
+    check_heat,
+    check_memory,
+    check_wear,
+    run_smartctl,
+)
 from edge_app.watch.processes import check_drift, check_processes
 from edge_app.watch.self_test import SelfTest
 
@@ -27,8 +35,8 @@ ROUND_S = 5.0
 """Time between two rounds; whatever goes wrong is on the screen within 60 s, and gone again as fast when mended."""
 
 SMART_S = 30.0
-"""Disks are asked for their health this often: a program is started for each. What the kernel counts of wear and of
-errors is read in every round."""
+"""Where the watch itself starts smartctl, it does so this often. What msu-smart.service was told, and what the kernel
+counts of wear and of errors, is read in every round."""
 
 THOROUGH_S = 3600.0
 """Every byte of the model's files is hashed again this often, without a case."""
@@ -62,7 +70,7 @@ class Watch:
         self._ledger, self._settings, self._self_test = ledger, settings, self_test
         self._processes, self._root, self._clock = tuple(processes), root, clock
         self._artefacts = Artefacts(settings)
-        self._smart: dict[str, dict[str, Any] | None] = {}
+        self._smart: dict[str, bytes] = {}
         self._smart_at_s = self._thorough_at_s = clock()
         self._tested_at_s: float | None = None
         self._tested_what = ""
@@ -118,8 +126,11 @@ class Watch:
         return check_wear(self._root, self._health_of)
 
     def _health_of(self, disk: str) -> dict[str, Any] | None:
+        return ask_smart(disk, answers=self._root / SMART_ANSWERS.relative_to("/"), run=self._smartctl)
+
+    def _smartctl(self, disk: str) -> bytes:
         if disk not in self._smart:
-            self._smart[disk] = ask_smart(disk)
+            self._smart[disk] = run_smartctl(disk)
         return self._smart[disk]
 
     def _has_case(self) -> bool:

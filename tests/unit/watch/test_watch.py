@@ -74,6 +74,14 @@ def test_each_fault_has_its_code_and_goes_away_when_it_is_mended(bundle: Path, l
     (thermal / "temp").write_text("50000")
     assert codes(watch) == set()
 
+    (tmp_path / "sys/block/sda").mkdir(parents=True)
+    told = tmp_path / "run/msu-smart/sda.json"
+    told.parent.mkdir(parents=True)
+    told.write_text('{"smart_status": {"passed": false}}')
+    assert codes(watch) == {"F-10"}
+    told.write_text('{"smart_status": {"passed": true}}')
+    assert codes(watch) == set()
+
     with Ledger(ledger.paths, "work") as work:
         work.beat({"canary": {"difference": 0.4, "limit": 0.05, "ok": False}})
     assert codes(watch) == {"F-12"}
