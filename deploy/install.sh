@@ -151,7 +151,7 @@ gpu_requirements="requirements-gpu.txt"
 
 prove_release() { # what must work before anything is switched
     "$release/venv/bin/python" -I -m edge_app bundle verify "$release/bundle" --unsigned # whose signature counts is in the settings
-    QT_QPA_PLATFORM=offscreen "$release/venv/bin/python" -I -c \
+    ORT_DISABLE_TELEMETRY=1 QT_QPA_PLATFORM=offscreen "$release/venv/bin/python" -I -c \
         'import cv2, gdcm, onnxruntime, pynetdicom; from PySide6.QtWidgets import QApplication; QApplication([])'
 }
 
