@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from edge_app.core.errors import SendError
+from edge_app.core.errors import ProcessError, SendError
 from edge_app.core.types import StudyResult, StudyStatus, Verdict
 from edge_app.simulator import make_study, to_datasets
 from edge_app.store.cases import list_cases
@@ -116,3 +117,25 @@ def test_the_crew_can_ask_for_one(ledger: Ledger) -> None:
     ask_for(ledger)
     first = asked_after(ledger, 0)
     assert first > 0 and asked_after(ledger, first) == 0
+
+
+@pytest.mark.parametrize("fails", ["prepare", "send"])
+def test_what_is_ended_together_with_the_watch_is_no_failure(ledger: Ledger, fails: str) -> None:
+    reached = threading.Event()
+
+    def ended() -> None:
+        reached.set()
+        raise ProcessError("self-test: exit code -15", remedy="")
+
+    def prepare() -> Phantom:
+        if fails == "prepare":
+            ended()
+        return Phantom("1.2.3", GOLDEN, ended)
+
+    test = SelfTest(ledger, prepare, timeout_s=30.0, grace_s=60.0)
+    test.start()
+    assert reached.wait(30.0)
+    test.stop()
+    assert test.finding.code == "F-02"
+    last = last_self_test(ledger)
+    assert last is None if fails == "prepare" else last is not None and last[1] == "stopped"
