@@ -80,6 +80,7 @@ class Controller(QObject):
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._tick)
         self._timer.start(_TICK_MS)
+        self._stopped = False
         self._soon = QTimer(self, singleShot=True, interval=_SOON_MS)
         self._soon.timeout.connect(self._show)
 
@@ -122,7 +123,8 @@ class Controller(QObject):
         return is_locked(self._snapshot, self._desk, self._now())
 
     def stop(self) -> None:
-        """Stop the timer; nothing is shown any more."""
+        """Stop the timers; nothing is shown any more, not even what the reader has already sent."""
+        self._stopped = True
         self._timer.stop()
         self._soon.stop()
 
@@ -279,7 +281,7 @@ class Controller(QObject):
     # What is shown ------------------------------------------------------------------------------------------------
 
     def _show(self) -> None:
-        if self._snapshot is None or self._desk is None:
+        if self._stopped or self._snapshot is None or self._desk is None:
             return
         self._soon.stop()
         viewer, study = self._viewer, self._study

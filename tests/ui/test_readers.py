@@ -97,3 +97,12 @@ def test_a_locked_screen_can_be_unlocked_whatever_is_broken(tmp_path: Path, qapp
         type_line(screen, "04A219")
         assert not screen.model.locked and screen.model.state is ScreenState.MODEL_MISSING
         assert "open:menu" in [button.action for button in screen.model.actions]
+
+
+def test_nothing_is_shown_after_the_end_whatever_the_reader_had_already_sent(tmp_path: Path, qapp: object) -> None:
+    shown = []
+    with open_scene("haemorrhage", tmp_path) as screen:
+        screen.controller.shown.connect(shown.append)
+        screen.controller.stop()
+        screen.controller._show()
+        assert not shown
