@@ -32,7 +32,7 @@ from torch import nn
 from edge_app.core.errors import ExportError
 from edge_app.core.types import FloatArray
 from export.fold import fold_constants
-from export.onnx_file import join_weights, write_facts
+from export.onnx_file import forget_origin, join_weights, write_facts
 
 __all__ = ["LENGTHS", "OPSET", "TOLERANCE", "ExportCheck", "export_image_model", "export_patient_model"]
 
@@ -190,6 +190,7 @@ def _export(
         fold_constants(network, folder)
         network = onnx.shape_inference.infer_shapes(network, strict_mode=True, data_prop=True)
         _check(network, axes, norms)
+        forget_origin(network.graph)
         write_facts(network, facts or {})
         (folder / "network.onnx").write_bytes(network.SerializeToString())
         onnx.checker.check_model(str(folder / "network.onnx"), full_check=True)

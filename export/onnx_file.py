@@ -21,7 +21,16 @@ from onnx import external_data_helper, numpy_helper
 from edge_app.core.errors import ExportError
 from edge_app.store.paths import fsync_folder
 
-__all__ = ["INLINE_BYTES", "facts_of", "join_weights", "read_graph", "split_weights", "tensor_array", "write_facts"]
+__all__ = [
+    "INLINE_BYTES",
+    "facts_of",
+    "forget_origin",
+    "join_weights",
+    "read_graph",
+    "split_weights",
+    "tensor_array",
+    "write_facts",
+]
 
 INLINE_BYTES = 1 << 12
 """Smaller tensors stay in the graph: shape inference reads shapes and axes from them."""
@@ -125,6 +134,18 @@ def write_facts(model: onnx.ModelProto, facts: Mapping[str, str]) -> None:
     """Put what is known of a network into its metadata, beside what is there."""
     known = {entry.key: entry.value for entry in model.metadata_props} | {_FACT + k: v for k, v in facts.items()}
     onnx.helper.set_model_props(model, known)
+
+
+def forget_origin(graph: onnx.GraphProto) -> None:
+    """Take out what the exporter notes beside each operation and value: stack traces, with this machine's paths."""
+    for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                if inner.node:
+                    forget_origin(inner)
 
 
 def facts_of(model: onnx.ModelProto) -> dict[str, str]:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from edge_app.core.errors import ExportError
+from edge_app.inference.bundle import demo_bundle_path
 from export import onnx_export, onnx_file
 from export.onnx_export import LENGTHS, OPSET, TOLERANCE, ExportCheck, export_image_model, export_patient_model
 from export.onnx_file import facts_of, join_weights, read_graph, split_weights
@@ -45,6 +46,12 @@ def test_the_demo_network_answers_as_torch_does(demo: ExportCheck) -> None:
     assert not [tensor.name for tensor in network.graph.initializer if tensor.data_location]
     assert "BatchNormalization" not in operations(network)
     assert [path.name for path in demo.path.parent.iterdir()] == ["image.onnx"]
+
+
+def test_no_network_carries_the_paths_of_the_machine_that_exported_it(demo: ExportCheck) -> None:
+    for path in (demo.path, *demo_bundle_path().glob("*.onnx")):
+        content = path.read_bytes()
+        assert not [word for word in (b"stack_trace", b"site-packages", b".py") if word in content], path.name
 
 
 def test_a_classifier_is_exported_with_its_map(slices: np.ndarray, tmp_path: Path) -> None:
