@@ -5,14 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING
 
 from edge_app.commands import NOT_AS_EXPECTED
 from edge_app.commands.named import open_ledger, settings_of
 from edge_app.core.errors import ConfigError, StoreError
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["audit", "cases", "fleet", "outcomes", "report", "timeline"]
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edge_app.commands import NOT_AS_EXPECTED
 from edge_app.commands.named import open_ledger, settings_of
 from edge_app.core.errors import ConfigError
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "analyse",
@@ -71,12 +68,8 @@ def receive(arguments: argparse.Namespace) -> int:
 def work(arguments: argparse.Namespace) -> int:
     """Run the worker."""
     from edge_app.processes import work
-    from edge_app.processes.start import started
 
-    settings = settings_of(arguments)
-    with started("work", settings, supervised=arguments.supervised) as process:
-        work.run(settings, stop=process.stop, ready=process.notifier.ready, alive=process.notifier.alive)
-    return 0
+    return _run("work", work.run, arguments)
 
 
 def screen(arguments: argparse.Namespace) -> int:
@@ -110,22 +103,23 @@ def screen(arguments: argparse.Namespace) -> int:
 def deliver(arguments: argparse.Namespace) -> int:
     """Run the delivery."""
     from edge_app.processes import deliver
-    from edge_app.processes.start import started
 
-    settings = settings_of(arguments)
-    with started("deliver", settings, supervised=arguments.supervised) as process:
-        deliver.run(settings, stop=process.stop, ready=process.notifier.ready, alive=process.notifier.alive)
-    return 0
+    return _run("deliver", deliver.run, arguments)
 
 
 def watch(arguments: argparse.Namespace) -> int:
     """Run the watch."""
     from edge_app.processes import watch
+
+    return _run("watch", watch.run, arguments)
+
+
+def _run(name: str, run: Callable[..., None], arguments: argparse.Namespace) -> int:
     from edge_app.processes.start import started
 
     settings = settings_of(arguments)
-    with started("watch", settings, supervised=arguments.supervised) as process:
-        watch.run(settings, stop=process.stop, ready=process.notifier.ready, alive=process.notifier.alive)
+    with started(name, settings, supervised=arguments.supervised) as process:
+        run(settings, stop=process.stop, ready=process.notifier.ready, alive=process.notifier.alive)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from datetime import date
 from typing import Any
@@ -11,13 +12,16 @@ from pydicom.errors import InvalidDicomError
 
 from edge_app.core.clock import utc_iso, utc_now
 from edge_app.inference.bundle import Bundle
-from edge_app.store.crew import crew_entries
 from edge_app.store.ledger import Ledger
 from edge_app.store.outcomes import all_outcomes
+from edge_app.store.statements import statements_of
 from edge_app.triage.performance import DRIFT_ALERT, Case, performance, score_drift, weekly
 from edge_app.triage.site_thresholds import choose_site_thresholds
 
 __all__ = ["local_performance", "site_thresholds"]
+
+_NEWEST = sys.maxsize
+"""Entries up to the last one count."""
 
 RECENT = 50
 """So many studies are "now" when the drift of scores is judged; those before them are "before"."""
@@ -29,12 +33,13 @@ def local_performance(ledger: Ledger) -> dict[str, Any]:
     ``drift.index`` is the population stability index of the last 50 haemorrhage scores against those before, or None
     while there are too few.
     """
-    outcomes, disagreed, cases = all_outcomes(ledger), _disagreed(ledger), []
+    outcomes, cases = all_outcomes(ledger), []
     for study in reversed(ledger.studies()):
         result = ledger.latest_result(study.study_uid)
         if result is None:
             continue
         outcome = outcomes.get(study.study_uid)
+        said = statements_of(ledger, study.study_uid, revision=result.revision, crew_id=_NEWEST)
         cases.append(
             Case(
                 scanner=_scanner(ledger, study.study_uid),
@@ -42,7 +47,7 @@ def local_performance(ledger: Ledger) -> dict[str, Any]:
                 score=result.probabilities["hemorrhage"] if result.probabilities else None,
                 truth=None if outcome is None else outcome.hemorrhage,
                 week="{}-W{:02}".format(*date.fromisoformat(study.first_utc[:10]).isocalendar()[:2]),
-                disagreed=(study.study_uid, result.revision) in disagreed,
+                disagreed=any(reading.about == "result" and reading.word == "disagree" for reading in said.readings),
                 waited_ms=result.timings_ms.get("last_slice_to_result"),
             )
         )
@@ -84,18 +89,6 @@ def site_thresholds(ledger: Ledger, bundle: Bundle) -> dict[str, Any]:
         "operating_points": {"hemorrhage": {"t_lo": chosen.t_lo, "t_hi": chosen.t_hi}},
         "evidence": {"from": days[0], "to": days[-1], **chosen.evidence},
     }
-
-
-def _disagreed(ledger: Ledger) -> set[tuple[str, int]]:
-    """Return study and revision of the answers that somebody's last word disagrees with."""
-    said: dict[tuple[str, str], tuple[int, str]] = {}
-    for entry in crew_entries(ledger):
-        if entry.kind == "opinion":
-            said[entry.study_uid, str(entry.body.get("by"))] = (
-                entry.body.get("revision", 0),
-                str(entry.body.get("opinion")),
-            )
-    return {(study_uid, revision) for (study_uid, _), (revision, word) in said.items() if word == "disagree"}
 
 
 def _scanner(ledger: Ledger, study_uid: str) -> str:
