@@ -106,7 +106,7 @@ class Walk:
         peer = Peer(aet, host, int(port))
         self.reader.start()
         self.window.show()
-        self.state(ScreenState.READY)
+        self.state(ScreenState.READY, ScreenState.DISK_LOW)  # the walk is about the crew, not about this disk
         self.picture("ready")
 
         sending = self.push("hemorrhage", scratch / "one", peer)
