@@ -50,6 +50,12 @@ class Walk:
         self.reader = StoreReader(self.paths)
         site = ScreenSettings(centre="CSC A")
         self.screen = Controller(self.window, self.reader, self.paths, now, site=site, ischaemia_validated=False)
+        self.on_screen_s: dict[str, float] = {}
+        """When (monotonic) each image could first be looked at."""
+        self.reader.frame_loaded.connect(
+            lambda frame: self.on_screen_s.setdefault(frame.sop_uid, time.monotonic()),
+            Qt.ConnectionType.QueuedConnection,
+        )
 
     @property
     def model(self) -> ScreenModel | None:
@@ -77,10 +83,12 @@ class Walk:
         QTest.mouseClick(self.window.action_button(action), Qt.MouseButton.LeftButton)
         QTest.qWait(DEBOUNCE_MS + 50)
 
-    def first_arrival_s(self) -> float:
-        """Return when (monotonic) the first image was acknowledged."""
+    def delays_s(self) -> list[float]:
+        """Return how long after its C-STORE was answered each image could be looked at, in the order of arrival."""
         with Ledger(self.paths, "walk") as ledger:
-            return ledger.instances()[0].received_s
+            rows = ledger.instances()
+        self.until(lambda: all(row.sop_uid in self.on_screen_s for row in rows), "all images")
+        return [self.on_screen_s[row.sop_uid] - row.received_s for row in rows]
 
     def start(self, process: str, *options: str) -> subprocess.Popen[str]:
         """Start one of the product's processes."""
@@ -111,13 +119,16 @@ class Walk:
 
         sending = self.push("hemorrhage", scratch / "one", peer)
         self.state(ScreenState.RECEIVING)
-        arrived_s = self.first_arrival_s()
         self.until(lambda: self.window.view.has_image, "the first image")
-        sys.stdout.write(f"first image shown {time.monotonic() - arrived_s:.1f} s after its C-STORE was answered\n")
         self.picture("receiving")
         self.state(ScreenState.HAEMORRHAGE)
         sending.join()
         self.state(ScreenState.HAEMORRHAGE)
+        first_s, *later_s = self.delays_s()
+        sys.stdout.write(
+            f"images shown after their C-STORE was answered: the first {first_s:.2f} s, of {len(later_s)} more the "
+            f"latest {max(later_s):.2f} s\n"
+        )
         self.picture("result")
         for thumbnail in self.window.keys.thumbnails:
             QTest.mouseClick(thumbnail, Qt.MouseButton.LeftButton)
