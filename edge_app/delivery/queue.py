@@ -29,6 +29,9 @@ _log = get_logger(__name__)
 MakeObjects = Callable[[OutboxRow], Sequence[Item]]
 """Returns the objects of a result's or a notice's row, making them where they are not there yet; raises `MsuError`."""
 
+MakeMessage = Callable[[OutboxRow], Item]
+"""Returns the message among them, without making the others."""
+
 
 STRIKES = 3
 """A row on which the connection broke so often lets the others go first: it may be the row that breaks it."""
@@ -52,7 +55,7 @@ class DeliveryQueue:
         How patient to be.
     destination
         What the ledger files this destination's proofs under.
-    connect, make_objects
+    connect, make_objects, make_message
         The way out, and how a result becomes objects.
     stopped
         True when the process is to end, or this destination is no longer served: the next object is not begun, and
@@ -62,7 +65,7 @@ class DeliveryQueue:
     served
         All destinations that are served now; a row is closed when all of them are done with it.
     express
-        Sends a message over a connection that is held open; returns None where there is none.
+        Sends a message over a connection that is held open; returns None where there is none. Needs `make_message`.
     speed
         What is known of the link's speed; a slow one gets images compressed.
     backoff, clock
@@ -77,6 +80,7 @@ class DeliveryQueue:
         *,
         connect: Connect,
         make_objects: MakeObjects,
+        make_message: MakeMessage | None = None,
         stopped: Callable[[], bool],
         takes_images: bool = True,
         served: Callable[[], Sequence[str]] | None = None,
@@ -90,6 +94,7 @@ class DeliveryQueue:
         self._destination = destination
         self._connect = connect
         self._make_objects = make_objects
+        self._make_message = make_message
         self._stopped = stopped
         self._takes_images = takes_images
         self._served = served or (lambda: (destination,))
@@ -123,20 +128,22 @@ class DeliveryQueue:
         if row is None:
             return False
         outbox.note_attempt(self._ledger, row, self._destination)
+        if self._send_at_once(row) and self.message_waits():
+            return True  # the next one waits neither for this one's other objects to be made nor for a connection
         try:
             items = self._items(row)
         except MsuError as error:
             self._postpone(row, f"{error.code} {error.message}")
             return True
         missing = self._missing(row, items)
-        if missing and self._is_sent_at_once(row, missing[0]):
-            missing = missing[1:]
         if missing:
             if row.kind != "images" and not missing[0].is_message:
                 outbox.note_message_sent(self._ledger, row, self._destination)
+            self._urgent = missing[0].is_message
+            if not self._go_on():
+                return True
             self._sending = row.kind
             try:
-                self._urgent = missing[0].is_message
                 with self._connect(missing, self._go_on) as link:
                     self._link = _Wait()
                     self._state, self._problem = "up", ""
@@ -156,9 +163,9 @@ class DeliveryQueue:
 
         At 64 kbit/s an image takes a minute. What was sent of it is lost; results are rare, and cannot wait.
         """
-        return not self._stopped() and (self._urgent or not self._message_waits())
+        return not self._stopped() and (self._urgent or not self.message_waits())
 
-    def _message_waits(self) -> bool:
+    def message_waits(self) -> bool:
         """Tell whether a result's message is due; one that keeps breaking the connection is no longer waited for."""
         now_s = self._clock()
         for row_id in outbox.unsent_messages(self._ledger, self._destination):
@@ -211,13 +218,16 @@ class DeliveryQueue:
             if item.is_message:
                 outbox.note_message_sent(self._ledger, row, self._destination)
 
-    def _is_sent_at_once(self, row: OutboxRow, item: Item) -> bool:
-        """Send a message over the connection that is held open, if there is one and it does it."""
-        if self._express is None or not item.is_message or self._broke[item.sop_uid]:
+    def _send_at_once(self, row: OutboxRow) -> bool:
+        """Send a row's message over the connection that is held open, if there is one; the usual way does the rest."""
+        if self._express is None or self._make_message is None or row.kind == "images":
             return False
         try:
+            item = self._make_message(row)
+            if self._broke[item.sop_uid] or not self._missing(row, [item]):
+                return False
             verify(item)
-        except SendError:
+        except MsuError:
             return False  # the usual way says what is wrong with it
         receipt = self._express(item)
         if receipt is None or not receipt.accepted:

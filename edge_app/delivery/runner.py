@@ -32,8 +32,8 @@ class Runner:
 
     Parameters
     ----------
-    make_objects
-        Returns what a result row means for a protocol.
+    make_objects, make_message
+        Return what a result row means for a protocol, and the message among a DICOM destination's objects.
     served
         All destinations that are served now.
     """
@@ -45,6 +45,7 @@ class Runner:
         address: Address,
         *,
         make_objects: Callable[[OutboxRow, Protocol], Sequence[Item]],
+        make_message: Callable[[OutboxRow], Item],
         served: Callable[[], Sequence[str]],
         tls: ssl.SSLContext | None,
     ) -> None:
@@ -64,13 +65,14 @@ class Runner:
             address.text,
             connect=self._connect,
             make_objects=lambda row: make_objects(row, address.protocol),
+            make_message=make_message,
             stopped=self._stop.is_set,
             takes_images=address.protocol.takes_images,
             served=served,
             express=self._standby.send if self._standby else None,
         )
-        self._prover = Prover(ledger, settings, address, go_on=self._go_on, tls=self._tls, before=self._make_room)
-        self._acknowledger = Acknowledger(ledger, settings, address, go_on=self._go_on, tls=self._tls)
+        self._prover = Prover(ledger, settings, address, go_on=self._may_ask, tls=self._tls, before=self._make_room)
+        self._acknowledger = Acknowledger(ledger, settings, address, go_on=self._may_ask, tls=self._tls)
         self._thread = threading.Thread(target=self._run, name=f"deliver {address.host}", daemon=True)
 
     def start(self) -> None:
@@ -114,6 +116,10 @@ class Runner:
     def _go_on(self) -> bool:
         self.alive_s = monotonic_s()
         return not self._stop.is_set()
+
+    def _may_ask(self) -> bool:
+        """Tell whether a question may go on: no message waits for its answer."""
+        return self._go_on() and not self._queue.message_waits()
 
     def _make_room(self) -> None:
         if self._standby:

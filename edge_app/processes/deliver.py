@@ -10,6 +10,7 @@ from edge_app.core.clock import monotonic_s
 from edge_app.core.config import Settings
 from edge_app.core.errors import ProcessError, StoreError
 from edge_app.core.logs import get_logger
+from edge_app.core.types import StudyResult
 from edge_app.delivery.address import Protocol, parse_address
 from edge_app.delivery.audit_export import AuditExporter
 from edge_app.delivery.items import Item, item_of_document, item_of_file
@@ -17,7 +18,15 @@ from edge_app.delivery.proof import listen_for_reports
 from edge_app.delivery.runner import Runner
 from edge_app.delivery.tls import client_context
 from edge_app.processes.facts import FactsOfModels
-from edge_app.reports import FHIR_FILE, MESSAGE_FILE, message_uid, notice_uid, write_notice, write_reports
+from edge_app.reports import (
+    FHIR_FILE,
+    MESSAGE_FILE,
+    message_uid,
+    notice_uid,
+    write_message,
+    write_notice,
+    write_reports,
+)
 from edge_app.store import outbox
 from edge_app.store.diversion import current_diversion
 from edge_app.store.ledger import Ledger
@@ -134,6 +143,7 @@ class _Loop:
                     self._delivery,
                     parse_address(text),
                     make_objects=self._make_objects,
+                    make_message=self._make_message,
                     served=lambda: self._served,
                     tls=self._tls,
                 )
@@ -160,10 +170,30 @@ class _Loop:
         document = files[0].parent / (FHIR_FILE if protocol is Protocol.FHIR else MESSAGE_FILE)
         return [item_of_document(document, identifier)]
 
-    def _report(self, row: OutboxRow) -> tuple[Sequence[Path], str]:
+    def _make_message(self, row: OutboxRow) -> Item:
+        with self._making:
+            if row.kind == "notice":
+                return item_of_file(self._notice(row)[0][0])
+            result = self._result(row)
+            return item_of_file(
+                write_message(
+                    result,
+                    self._ledger,
+                    self._ledger.paths,
+                    edition=row.edition,
+                    facts=self._facts.of(result.model),
+                    unvalidated_ischaemia=self._analysis.ischaemia_output == "research",
+                )
+            )
+
+    def _result(self, row: OutboxRow) -> StudyResult:
         result = outbox.result_of(self._ledger, row.study_uid, row.revision)
         if result is None:
             raise StoreError(f"no revision {row.revision} of this result", remedy="The ledger has been tampered with.")
+        return result
+
+    def _report(self, row: OutboxRow) -> tuple[Sequence[Path], str]:
+        result = self._result(row)
         files = write_reports(
             result,
             self._ledger,

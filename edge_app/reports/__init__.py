@@ -10,6 +10,7 @@ from edge_app.reports.write import (
     make_documents,
     make_reports,
     report_files,
+    write_message,
     write_notice,
     write_reports,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "message_uid",
     "notice_uid",
     "report_files",
+    "write_message",
     "write_notice",
     "write_reports",
 ]

@@ -31,6 +31,7 @@ class Centre:
 
     def __init__(self) -> None:
         self.received: list[str] = []
+        self.opened = 0
         self.smaller: list[bool] = []
         self.away = False
         self.size_bytes = 0
@@ -42,6 +43,7 @@ class Centre:
     def connect(self, items: Sequence[Item], go_on: Callable[[], bool]) -> Iterator[Centre]:
         if self.away:
             raise NetworkError("away", remedy="")
+        self.opened += 1
         self.go_on = go_on
         yield self
 
@@ -87,7 +89,7 @@ class Box:
             stopped=lambda: self.stopped,
             backoff=Backoff(10.0, 300.0, chance=lambda: 0.0),
             clock=lambda: self.now_s,
-            **options,
+            **{"make_message": lambda row: self._objects(row)[0], **options},
         )
 
     def _objects(self, row: OutboxRow) -> Sequence[Item]:
@@ -143,6 +145,35 @@ def test_a_message_goes_over_the_held_connection_or_the_usual_way_and_once(box: 
     assert express == [result(1)]
     assert box.centre.received == ([] if status == 0 else [result(1)]) + images(1, 1, 2, 3)
     assert outbox.deliveries(box.ledger, ct_uid(1), CENTRE)[result(1)].state == "sent"
+
+
+def test_a_message_that_comes_meanwhile_waits_for_no_connection_to_be_opened(box: Box) -> None:
+    express: list[tuple[str, int]] = []
+
+    def send(item: Item) -> Receipt:
+        express.append((item.sop_uid, box.centre.opened))
+        if len(express) == 1:
+            box.add_study(2)
+            assert box.queue.message_waits()
+        return Receipt(0, item.transfer_syntax_uid)
+
+    box.start(express=send)
+    box.more_objects = 2
+    box.add_study(1)
+    box.run()
+    assert express == [(result(1), 0), (result(2), 0)]
+    assert len(box.centre.received) == 2 * (2 + 3)
+
+
+def test_where_the_message_alone_cannot_be_made_the_other_objects_go(box: Box) -> None:
+    def make_message(row: OutboxRow) -> Item:
+        raise HeaderError("bad", remedy="")
+
+    box.start(express=lambda item: pytest.fail("there is none"), make_message=make_message)
+    box.with_message, box.more_objects = False, 1
+    box.add_study()
+    box.run()
+    assert box.centre.received == [f"{result(1)}.1", *images(1, 1, 2, 3)]
 
 
 @pytest.mark.requirement("R75")

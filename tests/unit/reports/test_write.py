@@ -17,6 +17,7 @@ from edge_app.reports import (
     message_uid,
     notice_uid,
     report_files,
+    write_message,
     write_notice,
     write_reports,
 )
@@ -85,6 +86,27 @@ def test_files_of_a_report_are_those_that_are_sent_and_asking_for_them_leaves_no
         assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "complete"} == asked
         assert {MESSAGE_FILE, FHIR_FILE} < set(asked)
         assert report_files(stored, ledger, paths) == asked
+
+
+@pytest.mark.parametrize("study", [1, 2])
+def test_a_message_made_alone_is_the_one_that_comes_with_the_others(paths: StorePaths, study: int) -> None:
+    with Ledger(paths, "test") as ledger:
+        add_ct_study(ledger, 1)
+        add_ct_study(ledger, 2)
+        stored = ledger.add_result(study_result(study), last_instance_id=12)
+        alone = write_message(stored, ledger, paths)
+        content = alone.read_bytes()
+        assert [path.name for path in alone.parent.iterdir()] == ["msg.dcm"]
+        files = write_reports(stored, ledger, paths)
+        assert (files[0], files[0].read_bytes()) == (alone, content)
+        assert write_message(stored, ledger, paths).read_bytes() == content
+
+
+def test_a_message_without_images_cannot_be_made(paths: StorePaths) -> None:
+    with Ledger(paths, "test") as ledger:
+        stored = ledger.add_result(study_result(), last_instance_id=6)
+        with pytest.raises(HeaderError):
+            write_message(stored, ledger, paths)
 
 
 @pytest.fixture
