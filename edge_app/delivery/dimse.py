@@ -7,6 +7,7 @@ signs of life or from stopping. Nothing else runs there.
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
+from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.pdu_primitives import MaximumLengthNotification
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification
@@ -38,11 +40,17 @@ _UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
 
 class _Caller(AE):  # type: ignore[misc]  # pynetdicom has no types
-    """Its threads keep no process from ending: the one that connects cannot be cut before there is a connection."""
+    """Its calls can be cut before there is a connection, and its threads keep no process from ending."""
+
+    def __init__(self, ae_title: str, calls: Calls) -> None:
+        super().__init__(ae_title=ae_title)
+        self._calls = calls
 
     def _create_socket(self, assoc: Any, *arguments: Any) -> Any:
         assoc.dul.daemon = True
-        return super()._create_socket(assoc, *arguments)
+        made = super()._create_socket(assoc, *arguments)
+        self._calls.watch(made.socket)
+        return made
 
 
 @contextlib.contextmanager
@@ -69,7 +77,7 @@ def associate(
         prepare_socket(connection, settings.stalled_timeout_s)
         calls.watch(connection)
 
-    ae = _Caller(ae_title=settings.calling_aet)
+    ae = _Caller(settings.calling_aet, calls)
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.connection_timeout = settings.connect_timeout_s
@@ -83,7 +91,12 @@ def associate(
             contexts=list(contexts),
             ae_title=address.aet,
             ext_neg=list(roles),
-            evt_handlers=[(evt.EVT_CONN_OPEN, on_connection), *handlers],
+            evt_handlers=[
+                (evt.EVT_CONN_OPEN, on_connection),
+                (evt.EVT_DIMSE_SENT, _hold_back),
+                (evt.EVT_DATA_SENT, _let_go),
+                *handlers,
+            ],
             tls_args=(tls, address.host) if tls else None,
         )
     )
@@ -98,6 +111,29 @@ def associate(
                 calls.run(assoc.release)
     finally:
         calls.cut()
+
+
+_P_DATA, _LAST_OF_DATA_SET = 0x04, 0x02
+
+
+def _hold_back(event: evt.Event) -> None:
+    """Have a request and the object behind it share packets: the fewer there are, the fewer are lost."""
+    if isinstance(event.message, C_STORE_RQ):
+        _cork(event, 1)
+
+
+def _let_go(event: evt.Event) -> None:
+    """Send what was held back, now that the object's last bytes are with it (PS3.8 Annex E.2)."""
+    pdu = event.data
+    if pdu[0] == _P_DATA and pdu[11] & _LAST_OF_DATA_SET and not pdu[11] & 0x01:
+        _cork(event, 0)
+
+
+def _cork(event: evt.Event, on: int) -> None:
+    connection = event.assoc.dul.socket and event.assoc.dul.socket.socket
+    if connection is not None and hasattr(socket, "TCP_CORK"):
+        with contextlib.suppress(OSError):  # it has broken meanwhile
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
 
 
 def _keep_pdus_short(assoc: Any) -> None:

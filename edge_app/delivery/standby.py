@@ -2,10 +2,10 @@
 
 At 800 ms there and back, opening a connection and an association costs two seconds before the first byte of a message
 leaves, and twice as much where packets are lost. What is held open may have died unnoticed: a message that is not
-answered in `PATIENCE_S` goes the usual way, under the same UID.
+answered in time goes the usual way, under the same UID.
 
 Some peers serve one association at a time, so it is closed before another one is opened, until a try beside an open
-one has shown that this peer serves two.
+one has shown that this peer serves two: as soon as this one stands, or else while something large is sent.
 """
 
 from __future__ import annotations
@@ -31,15 +31,20 @@ from edge_app.store.ledger import Ledger
 
 __all__ = ["PATIENCE_S", "Standby"]
 
-PATIENCE_S = 8.0
-"""A message that was not answered by then goes the usual way."""
+PATIENCE_S, PATIENCE_MIN_S, PATIENCE = 8.0, 3.0, 3.0
+"""A message goes the usual way that was not answered in `PATIENCE` times what it took to open the association, which is
+two round trips and what was lost; within these bounds."""
 
-ECHO_S = 10.0
-"""So often the peer is asked whether it is still there: it, or a router, would close what is idle."""
+ECHO_S = 15.0
+"""So often the peer is asked whether it is still there: it, or a router, would close what is idle. A message that comes
+meanwhile waits for the answer."""
 
 POLL_S = 0.5
 TRY_AFTER_S = 1.0
 """An association that is open so long sends something large: then it is tried whether the peer serves a second one."""
+
+PROBE_S = 20.0
+"""A second association that was not accepted by then is none: a peer that serves one at a time may just be silent."""
 
 CLOSE_S = 2.0
 """The peer has so long to answer a release."""
@@ -85,6 +90,7 @@ class Standby:
         """How often it was told to step aside, and how often when what is under way began."""
         self._link: Link | None = None
         self._until_s = float("inf")
+        self._patience_s = PATIENCE_S
         self._thread = threading.Thread(target=self._run, name=f"standby {address.host}", daemon=True)
         self.problem: Exception | None = None
         """What ended the thread before it was told to stop."""
@@ -148,7 +154,7 @@ class Standby:
             link = self._link
             if link is None:
                 return None
-            self._until_s = monotonic_s() + PATIENCE_S
+            self._until_s = monotonic_s() + self._patience_s
             return link.send(item)
         except (NetworkError, SendError) as error:
             _log.event(417, "message goes the usual way", problem=error.message)
@@ -180,8 +186,10 @@ class Standby:
                     other = self._other
                     self._closed.clear()
                     self._yields, self._asides_before, self._until_s = True, self._asides, float("inf")
+                began_s = monotonic_s()
                 try:
                     with Link(self._address, self._settings, [_LIKE], self._go_on, tls=self._tls) as link:
+                        self._patience_s = min(PATIENCE_S, max(PATIENCE_MIN_S, PATIENCE * (monotonic_s() - began_s)))
                         self._hold(link, beside=tried_beside and other == self._other)
                 except NetworkError:
                     if tried_beside and other == self._other and self._beside is None:
@@ -213,6 +221,8 @@ class Standby:
             self._link = link
         echo_at_s = monotonic_s() + ECHO_S
         try:
+            if self._beside is None:
+                self._probe(link)
             while self._link is link and not self._stop.is_set() and outbox.expects_message(self._ledger):
                 self._wake.wait(POLL_S)
                 self._wake.clear()
@@ -223,6 +233,20 @@ class Standby:
             with self._lock:
                 self._link = None
                 self._until_s = monotonic_s() + CLOSE_S
+
+    def _probe(self, held: Link) -> None:
+        """See whether the peer serves a second association, before there is something to send over it."""
+        until_s = monotonic_s() + PROBE_S
+
+        def go_on() -> bool:
+            return self._link is held and not self._stop.is_set() and monotonic_s() < until_s
+
+        try:
+            with Link(self._address, self._settings, [_LIKE], go_on, tls=self._tls):
+                self._beside = True
+        except NetworkError:
+            if self._link is held and not self._stop.is_set():
+                self._beside = False
 
     def _echo(self, link: Link) -> None:
         with self._lock:

@@ -3,8 +3,9 @@
 The real delivery process in one network namespace, the real receiver as the centre in another, a bad wire in between
 (`tests.bad_links`).
 Times count from the result's commit in the one ledger to the object's in the other. ``--runs`` results are sent while
-nothing else is, and as many while the objects of the one before are on their way; then one study with its images, with
-an outage when the key slice is there.
+nothing else is, and as many while the objects of the one before are on their way: the first at once, each of the others
+a step later, over the time that those objects take. Then one study with its images, with an outage when the key slice
+is there.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ from edge_app.store.paths import StorePaths
 from tests.bad_links import CAR, CENTRE, BadLink, bad_link, why_not
 from tests.delivering import CENTRE_PORT, centre, objects, originals, start
 from tests.stored_studies import add_ct_study, ct_uid, study_result
+
+OBJECTS_BYTES = 140_000
+"""Of one result of `study_result`, the page for the most part."""
 
 DESTINATION = f"CSC@{CENTRE}:{CENTRE_PORT}"
 
@@ -94,6 +98,8 @@ def measure_messages(case: Case, runs: int) -> tuple[list[float], list[float]]:
                 times = idle if revision % 2 else busy
                 if times is idle:
                     _rest(ledger)
+                else:
+                    threading.Event().wait(len(busy) / runs * OBJECTS_BYTES * 8 / (case.kbit_s * 1000))
                 began_s = time.monotonic()
                 ledger.add_result(study_result(), last_instance_id=6)
                 times.append(_arrival_s(there, message_uid(ct_uid(1), revision)) - began_s)

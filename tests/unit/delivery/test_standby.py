@@ -35,7 +35,9 @@ class Peer:
         self.opened = 0
         self.received: list[str] = []
         self.closed, self.let_go = threading.Event(), threading.Event()
+        self.rejected = threading.Event()
         self.silent = self.slow = False
+        self.most = 10
 
     def on_asked(self, _: evt.Event) -> None:
         if self.slow:
@@ -57,11 +59,13 @@ class Peer:
 @contextmanager
 def listening(peer: Peer) -> Iterator[Address]:
     ae = AE(ae_title="CSC")
+    ae.maximum_associations = peer.most
     ae.add_supported_context(Verification)
     ae.add_supported_context(BasicTextSRStorage, ExplicitVRLittleEndian)
     handlers = [
         (evt.EVT_REQUESTED, peer.on_asked),
         (evt.EVT_ACCEPTED, peer.on_opened),
+        (evt.EVT_REJECTED, lambda _: peer.rejected.set()),
         (evt.EVT_CONN_CLOSE, peer.on_closed),
         (evt.EVT_C_STORE, peer.handle_store),
     ]
@@ -105,7 +109,6 @@ def test_a_message_goes_over_the_association_that_is_held_open(stored: tuple[Led
         receipt = wait_until(lambda: waiting.send(message), "the association is open")
         assert receipt.status == 0
         assert peer.received == [message.sop_uid]
-        assert peer.opened == 1
 
 
 def test_it_is_closed_before_another_one_is_opened(stored: tuple[Ledger, Item]) -> None:
@@ -119,6 +122,28 @@ def test_it_is_closed_before_another_one_is_opened(stored: tuple[Ledger, Item]) 
         assert waiting.send(message) is None
         waiting.resume()
         wait_until(lambda: waiting.send(message), "it is open again")
+
+
+def test_as_soon_as_it_stands_it_shows_whether_the_peer_serves_a_second_one(stored: tuple[Ledger, Item]) -> None:
+    ledger, message = stored
+    peer = Peer()
+    with listening(peer) as address, held(ledger, address) as waiting:
+        waiting.resume()
+        wait_until(lambda: peer.opened == 2 and peer.closed.wait(0.05), "a second one was opened, and closed again")
+        waiting.make_room()
+        assert waiting.send(message) is not None
+
+
+def test_where_the_peer_serves_one_at_a_time_it_makes_room(stored: tuple[Ledger, Item]) -> None:
+    ledger, message = stored
+    peer = Peer()
+    peer.most = 1
+    with listening(peer) as address, held(ledger, address) as waiting:
+        waiting.resume()
+        assert peer.rejected.wait(20)
+        assert waiting.send(message) is not None
+        waiting.make_room()
+        assert waiting.send(message) is None
 
 
 def test_beside_an_open_association_a_second_one_is_tried_and_then_kept(
