@@ -37,7 +37,7 @@ __all__ = [
 _AET = r"[\x20-\x3F\x41-\x5B\x5D-\x7E]{1,16}"
 _DICOM_PEER = rf"{_AET}@[^@\s]+:[0-9]{{1,5}}"
 """``AE@HOST:PORT``."""
-_DESTINATION = rf"((dicoms?://)?{_DICOM_PEER}|(stow|fhir|notify)\+https?://[^\s@]+)"
+_DESTINATION = rf"((dicoms?://)?{_DICOM_PEER}|hl7s?://[^@\s/:]+:[0-9]{{1,5}}|(stow|fhir|notify)\+https?://[^\s@]+)"
 
 
 class _Section(BaseModel):

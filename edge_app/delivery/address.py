@@ -5,6 +5,8 @@
 ``dicoms://AE@HOST:PORT``             DICOM over TLS (PS3.15 Annex B.9)
 ``stow+https://HOST/dicom-web``       DICOMweb STOW-RS (PS3.18 Section 10.5)
 ``fhir+https://HOST/fhir``            FHIR R4: one transaction for each revision of a result, no images
+``hl7://HOST:PORT``                   HL7 v2.5.1 (MLLP): one ORU^R01 for each revision of a result, no images
+``hl7s://HOST:PORT``                  the same over TLS
 ``notify+https://HOST/results``       the 4 KB message as JSON, and the centre's acknowledgement back; no images
 ====================================  ================================================================================
 
@@ -26,6 +28,7 @@ class Protocol(Enum):
     DICOM = "dicom"
     STOW = "stow"
     FHIR = "fhir"
+    HL7 = "hl7"
     NOTIFY = "notify"
 
     @property
@@ -56,6 +59,9 @@ def parse_address(text: str) -> Address:
         aet, _, address = rest.rpartition("@")
         host, _, port = address.rpartition(":")
         return Address(text, Protocol.DICOM, host.strip("[]"), int(port), scheme == "dicoms", aet=aet)
+    if scheme in ("hl7", "hl7s"):
+        host, _, port = rest.rpartition(":")
+        return Address(text, Protocol.HL7, host, int(port), scheme == "hl7s")
     kind, _, transport = scheme.partition("+")
     tls = transport == "https"
     parts = urlsplit(f"{transport}://{rest}")

@@ -15,6 +15,7 @@ from edge_app.delivery.address import Address, Protocol
 from edge_app.delivery.dimse import Link
 from edge_app.delivery.items import Item
 from edge_app.delivery.link import Sender
+from edge_app.delivery.mllp import MllpLink
 from edge_app.delivery.proof import Prover
 from edge_app.delivery.queue import DeliveryQueue
 from edge_app.delivery.standby import Standby
@@ -131,8 +132,9 @@ class Runner:
             return self._go_on() and go_on()
 
         if self._standby is None:
-            with WebLink(self.address, self._settings, alive_and_on, tls=self._tls) as web:
-                yield web
+            speak = MllpLink if self.address.protocol is Protocol.HL7 else WebLink
+            with speak(self.address, self._settings, alive_and_on, tls=self._tls) as spoken:
+                yield spoken
             return
         with ExitStack() as opened:
             self._standby.make_room()

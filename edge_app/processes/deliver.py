@@ -20,6 +20,7 @@ from edge_app.delivery.tls import client_context
 from edge_app.processes.facts import FactsOfModels
 from edge_app.reports import (
     FHIR_FILE,
+    HL7_FILE,
     MESSAGE_FILE,
     message_uid,
     notice_uid,
@@ -39,6 +40,8 @@ __all__ = ["run"]
 BEAT_S = 1.0
 POLL_S = 0.25
 FORGOTTEN_EVERY_S = 10.0
+
+_DOCUMENTS = {Protocol.FHIR: FHIR_FILE, Protocol.HL7: HL7_FILE, Protocol.NOTIFY: MESSAGE_FILE}
 
 STUCK_S = 60.0
 """A destination's thread that has not looked up for so long keeps the process from saying that it lives."""
@@ -163,12 +166,13 @@ class _Loop:
 
     def _make_objects(self, row: OutboxRow, protocol: Protocol) -> Sequence[Item]:
         """Return the files of a report or a notice, made now if they are not there, from headers alone."""
+        if protocol is Protocol.HL7 and row.kind == "notice":
+            return []  # that somebody is asked to look belongs in no record
         with self._making:
             files, identifier = self._notice(row) if row.kind == "notice" else self._report(row)
         if protocol.takes_images:
             return [item_of_file(path) for path in files]
-        document = files[0].parent / (FHIR_FILE if protocol is Protocol.FHIR else MESSAGE_FILE)
-        return [item_of_document(document, identifier)]
+        return [item_of_document(files[0].parent / _DOCUMENTS[protocol], identifier)]
 
     def _make_message(self, row: OutboxRow) -> Item:
         with self._making:

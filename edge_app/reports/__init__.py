@@ -6,6 +6,7 @@ from edge_app.reports.header import Kind, ModelFacts, ReportInput
 from edge_app.reports.message import message_uid, notice_uid
 from edge_app.reports.write import (
     FHIR_FILE,
+    HL7_FILE,
     MESSAGE_FILE,
     make_documents,
     make_reports,
@@ -17,6 +18,7 @@ from edge_app.reports.write import (
 
 __all__ = [
     "FHIR_FILE",
+    "HL7_FILE",
     "MESSAGE_FILE",
     "Kind",
     "ModelFacts",

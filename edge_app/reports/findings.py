@@ -15,8 +15,8 @@ __all__ = ["Finding", "findings"]
 
 # "Present" and "Absent" (CID 240) would say more than this program may (SCREEN.md R02, R03), and DICOM has no code for
 # "not detected" or ischaemic stroke. The second and third are therefore SNOMED CT concepts that pydicom's dictionary
-# does not hold, checked against published value sets: 260415000 |Not detected (qualifier value)| is what the EU's
-# digital COVID certificates call a test without finding, 422504002 |Ischemic stroke (disorder)| is in mCODE's.
+# does not hold, checked against what HL7 publishes: 260415000 |Not detected (qualifier value)| is in the value set
+# DetNotDetIncVS of its COVID-19 guide, 422504002 |Ischemic stroke (disorder)| in FHIR's example of a stroke.
 _SUSPECTED = codes.SCT.Suspected
 _NOT_DETECTED = CodedConcept("260415000", "SCT", "Not detected")
 _ISCHAEMIC_STROKE = CodedConcept("422504002", "SCT", "Ischaemic stroke")

@@ -29,7 +29,7 @@ from edge_app.reports.words import SYNTHETIC, aid, headline, lines, minute, perc
 from edge_app.store.editions import Edition
 from edge_app.store.notices import Notice
 
-__all__ = ["LIMIT_BYTES", "make_message", "message_json", "message_uid", "notice_uid"]
+__all__ = ["LIMIT_BYTES", "make_message", "message_json", "message_lines", "message_uid", "notice_uid"]
 
 LIMIT_BYTES = 4096
 """Of the data set, or of the JSON text: half a second at 64 kbit/s."""
@@ -44,7 +44,7 @@ def make_message(report: ReportInput, notice: Notice | None = None) -> Dataset:
 
     With a notice it says first that the crew asks for a reader, and is an instance of its own.
     """
-    said = _lines(report)
+    said = message_lines(report)
     while True:
         ds = _document(report, notice, said)
         if len(said) <= 1 or _size(ds) <= LIMIT_BYTES:
@@ -98,14 +98,14 @@ def message_json(report: ReportInput, notice: Notice | None = None) -> bytes:
         },
         "readings": [{"by": r.by, "about": r.about, "says": r.word, "at_utc": r.at_utc} for r in said.readings],
         "disclaimer": aid(said),
-        "remarks": list(_lines(report)),
+        "remarks": list(message_lines(report)),
     }
     while len(content := json.dumps(body, ensure_ascii=False).encode()) > LIMIT_BYTES and body["remarks"]:
         body["remarks"].pop()
     return content
 
 
-def _lines(report: ReportInput) -> tuple[str, ...]:
+def message_lines(report: ReportInput) -> tuple[str, ...]:
     """Return what is said after headline and disclaimer, most important first."""
     result = report.result
     said: list[str] = []

@@ -14,6 +14,7 @@ from edge_app.core.logs import get_logger, short
 from edge_app.core.types import StudyResult, StudyStatus
 from edge_app.reports.fhir import make_notice, make_transaction
 from edge_app.reports.header import Kind, ModelFacts, ReportInput
+from edge_app.reports.hl7 import make_oru
 from edge_app.reports.inputs import edition_named, message_input, moment, report_input, with_maps
 from edge_app.reports.key_objects import make_key_objects
 from edge_app.reports.message import make_message, message_json
@@ -29,6 +30,7 @@ from edge_app.store.paths import StorePaths, fsync_folder, uid_hash, write_atomi
 
 __all__ = [
     "FHIR_FILE",
+    "HL7_FILE",
     "MESSAGE_FILE",
     "make_documents",
     "make_reports",
@@ -50,9 +52,13 @@ _MAKERS: dict[Kind, Callable[[ReportInput], Dataset | Sequence[Dataset] | None]]
 }
 """In order of sending: first what says most in least."""
 
-MESSAGE_FILE, FHIR_FILE = "message.json", "fhir.json"
+MESSAGE_FILE, FHIR_FILE, HL7_FILE = "message.json", "fhir.json", "oru.hl7"
 
-_DOCUMENTS: dict[str, Callable[[ReportInput], bytes]] = {MESSAGE_FILE: message_json, FHIR_FILE: make_transaction}
+_DOCUMENTS: dict[str, Callable[[ReportInput], bytes]] = {
+    MESSAGE_FILE: message_json,
+    FHIR_FILE: make_transaction,
+    HL7_FILE: make_oru,
+}
 
 
 def make_reports(report: ReportInput) -> dict[str, Dataset]:
@@ -84,7 +90,7 @@ def make_reports(report: ReportInput) -> dict[str, Dataset]:
 
 
 def make_documents(report: ReportInput) -> dict[str, bytes]:
-    """Return what is said of the result to web servers, by file name: the notification and the FHIR transaction."""
+    """Return what is said of the result to other servers, by file name: notification, FHIR transaction, HL7 message."""
     _check_sources(report)
     made: dict[str, bytes] = {}
     for name, make in _DOCUMENTS.items():
@@ -116,8 +122,8 @@ def write_reports(
 ) -> list[Path]:
     """Write the objects of an edition of a stored result's report, once, and return the DICOM files to send, in order.
 
-    The documents for web servers lie beside them, as `MESSAGE_FILE` and `FHIR_FILE`. Called again it returns
-    the same files; after a crash it makes them again under the same UIDs.
+    The documents for other servers lie beside them, as `MESSAGE_FILE`, `FHIR_FILE` and `HL7_FILE`. Called again it
+    returns the same files; after a crash it makes them again under the same UIDs.
 
     Raises
     ------
@@ -228,12 +234,13 @@ def report_files(
     latest = latest_edition(ledger, result.study_uid, result.revision)
     folder = _folder(paths, result, latest.edition if latest else 1)
     if (folder / _COMPLETE).exists():
-        return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.suffix in (".dcm", ".json")}
+        return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.suffix in _SENT}
     report = report_input(result, ledger, paths, latest, facts, unvalidated_ischaemia)
     return _make(with_maps(report, paths) if parametric_maps else report)
 
 
 _COMPLETE = "complete"
+_SENT = (".dcm", ".json", ".hl7")
 
 
 def _folder(paths: StorePaths, result: StudyResult, edition: int) -> Path:

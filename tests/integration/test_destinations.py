@@ -21,6 +21,7 @@ from edge_app.store.ledger import Ledger
 from edge_app.store.notices import latest_notices
 from edge_app.store.paths import StorePaths
 from tests.delivering import all_sent, data_sets, deliver, objects, originals
+from tests.mllp_peer import mllp_peer
 from tests.peers import free_port, orthanc, storescp
 from tests.stored_studies import add_ct_study, ct_uid, study_result
 from tests.waiting import wait_until
@@ -227,6 +228,24 @@ def test_a_server_that_is_out_of_order_is_tried_again_and_gets_one_transaction(l
     (bundle,) = centre.posted["/fhir"]
     assert bundle["type"] == "transaction"
     assert len({header["Content-Type"] for header in centre.headers}) == 1
+
+
+def test_a_record_system_gets_one_hl7_message_for_each_edition_and_no_notice(ledger: Ledger, tmp_path: Path) -> None:
+    certificates = tmp_path / "certificates"
+    make_certificates(certificates, ["record"])
+    with mllp_peer((certificates / "record.pem", certificates / "record.key.pem")) as peer:
+        peer.code = "AR"
+        destination = f"hl7s://127.0.0.1:{peer.port}"
+        with deliver(ledger, destination, tls_authority=str(certificates / "authority.pem")):
+            wait_until(lambda: len(peer.received) >= 2, "it was tried again")
+            peer.code = "AA"
+            wait_until(lambda: all_sent(ledger), "the first message is taken")
+            note_crew(ledger, ct_uid(1), "notify", {"by": "paramedic"})
+            note_crew(ledger, ct_uid(1), "opinion", {"opinion": "disagree", "by": "doctor", "revision": 1})
+            wait_until(lambda: all_sent(ledger), "the second message is taken")
+    first, second = dict.fromkeys(peer.received)
+    assert ("|RAD|P" in first, "|RAD|C" in second) == (True, True)
+    assert "NOTIFY" not in first + second
 
 
 @pytest.mark.requirement("R74")

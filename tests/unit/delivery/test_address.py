@@ -14,6 +14,8 @@ ADDRESSES = {
     "stow+https://centre/dicom-web/": ("", "centre", 443, "/dicom-web", Protocol.STOW, True),
     "stow+http://127.0.0.1:8042/dicom-web": ("", "127.0.0.1", 8042, "/dicom-web", Protocol.STOW, False),
     "fhir+https://centre:8443/fhir": ("", "centre", 8443, "/fhir", Protocol.FHIR, True),
+    "hl7://10.1.2.3:2575": ("", "10.1.2.3", 2575, "", Protocol.HL7, False),
+    "hl7s://record:2576": ("", "record", 2576, "", Protocol.HL7, True),
     "notify+https://centre": ("", "centre", 443, "", Protocol.NOTIFY, True),
 }
 
@@ -31,7 +33,7 @@ def test_the_settings_take_every_form(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["centre", "ftp://centre", "https://centre/x", "stow+https://u:p@centre/x", "CSC@centre"]
+    "text", ["centre", "ftp://centre", "https://centre/x", "stow+https://u:p@centre/x", "CSC@centre", "hl7://record"]
 )
 def test_the_settings_refuse_others(text: str) -> None:
     with pytest.raises(ConfigError):

@@ -19,7 +19,7 @@ def test_all_objects_of_the_latest_result_are_written(tmp_path: Path, capsys: py
             ledger.add_result(study_result(), last_instance_id=6)
     assert main(["report", ct_uid(1), "--data", str(store), "--out", str(out)]) == 0
     names = {"msg.dcm", "sr.dcm", "ko.dcm", "pr-1.dcm", "pr-2.dcm", "pr-3.dcm", "sc.dcm"}
-    assert {path.name for path in out.iterdir()} == names | {"message.json", "fhir.json"}
+    assert {path.name for path in out.iterdir()} == names | {"message.json", "fhir.json", "oru.hl7"}
     assert {Path(line).name for line in capsys.readouterr().out.split()} >= names
     assert {dcmread(path).StudyInstanceUID for path in out.glob("*.dcm")} == {ct_uid(1)}
     assert dcmread(out / "sr.dcm").InstanceNumber == 101

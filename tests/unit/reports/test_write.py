@@ -13,6 +13,7 @@ from edge_app.core.errors import HeaderError
 from edge_app.core.types import StudyResult
 from edge_app.reports import (
     FHIR_FILE,
+    HL7_FILE,
     MESSAGE_FILE,
     message_uid,
     notice_uid,
@@ -84,7 +85,7 @@ def test_files_of_a_report_are_those_that_are_sent_and_asking_for_them_leaves_no
         assert not list((paths.root / "results").rglob("*.dcm"))
         folder = write_reports(stored, ledger, paths)[0].parent
         assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "complete"} == asked
-        assert {MESSAGE_FILE, FHIR_FILE} < set(asked)
+        assert {MESSAGE_FILE, FHIR_FILE, HL7_FILE} < set(asked)
         assert report_files(stored, ledger, paths) == asked
 
 
@@ -254,5 +255,5 @@ def test_the_files_of_a_report_are_those_of_its_latest_edition(analysed: tuple[L
     note_crew(ledger, ct_uid(1), "identity", {"by": "paramedic"})
     after = report_files(result, ledger, ledger.paths)
     assert {name for name in before if before[name] != after[name]} == {
-        "msg.dcm", "sr.dcm", "sc.dcm", MESSAGE_FILE, FHIR_FILE
+        "msg.dcm", "sr.dcm", "sc.dcm", MESSAGE_FILE, FHIR_FILE, HL7_FILE
     }  # fmt: skip
