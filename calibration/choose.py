@@ -18,6 +18,7 @@ from calibration.ranges import CALIBRATORS, Calibrator, Histogram
 from calibration.sensitivity import LayerEffect, scan_layers
 from edge_app.core.errors import ExportError
 from edge_app.core.types import FloatArray
+from edge_app.inference.manifest import Labels
 from export.gate import GateLimits, GateReport
 
 __all__ = ["BUDGET", "Chosen8", "choose_int8"]
@@ -51,6 +52,7 @@ def choose_int8(
     *,
     target: Target,
     calibrator: Calibrator | Literal["auto"] = "auto",
+    labels: Labels = "softmax",
     say: Callable[[str], None] = lambda _: None,
     on_layer: Callable[[], None] = lambda: None,
 ) -> Chosen8:
@@ -64,6 +66,8 @@ def choose_int8(
         Of every tensor of the full placement.
     images
         A few slices for the scan of layers.
+    labels
+        How the network's logits are read.
     judge
         Compares a network with FP32 on the patients set apart, against `BUDGET`.
 
@@ -96,7 +100,7 @@ def choose_int8(
     _, chosen, whole = best
     limits = {layer.activation: histograms[layer.activation].limit(chosen) for layer in layers}
     say(f"scan of {len(layers)} layers, {len(images)} slices each")
-    effects = scan_layers(model, layers, limits, images, on_layer=on_layer)
+    effects = scan_layers(model, layers, limits, images, labels=labels, on_layer=on_layer)
     worst_first = [e.layer for e in sorted(effects, key=lambda e: (e.probability_change, e.logit_error), reverse=True)]
     left_out = 0
     while left_out < len(layers):

@@ -34,8 +34,8 @@ def write_report(
     """
     if candidate is not None:
         record["flips"] = {
-            "slices": flips_per_class(reference.slices, candidate.slices),
-            "patients": flips_per_class(reference.patients, candidate.patients),
+            "slices": flips_per_class(reference.slice_calls(), candidate.slice_calls()),
+            "patients": flips_per_class(reference.patient_calls(), candidate.patient_calls()),
         }
         shifts = np.abs(reference.slices - candidate.slices).max(axis=1)
         counts, edges = np.histogram(shifts, bins=np.concatenate([[0.0], np.logspace(-6, 0, 25)]))
@@ -48,16 +48,20 @@ def write_report(
         file.write(_page(network, record, picture).encode())
 
 
-def flips_per_class(reference: NDArray[np.float64], candidate: NDArray[np.float64]) -> dict[str, dict[str, int]]:
-    """Return, for each class that FP32 answers, how often and to what the new network changed it."""
-    was, now = reference.argmax(axis=1), candidate.argmax(axis=1)
+def flips_per_class(was: NDArray[np.bool_], now: NDArray[np.bool_]) -> dict[str, dict[str, int]]:
+    """Return, for each class that FP32 says, how often and to what the new network changed it.
+
+    Parameters
+    ----------
+    was, now
+        (N, 3), which classes FP32 and the new network say (`edge_app.inference.predict.calls`).
+    """
+    gone = was & ~now
     return {
         name: {
-            "answers": int((was == index).sum()),
-            "flips": int(((was == index) & (now != index)).sum()),
-            **{
-                f"to_{other}": int(((was == index) & (now == o)).sum()) for o, other in enumerate(CLASSES) if o != index
-            },
+            "answers": int(was[:, index].sum()),
+            "flips": int(gone[:, index].sum()),
+            **{f"to_{other}": int((gone[:, index] & now[:, o]).sum()) for o, other in enumerate(CLASSES) if o != index},
         }
         for index, name in enumerate(CLASSES)
     }

@@ -23,7 +23,7 @@ from calibration.slices import CalibrationSlices, choose_slices
 from edge_app.core.clock import utc_iso, utc_now
 from edge_app.core.errors import ExportError
 from edge_app.inference.bundle import Bundle, load_bundle
-from edge_app.inference.manifest import IMAGE_FILE, PATIENT_FILE
+from edge_app.inference.manifest import IMAGE_FILE, PATIENT_FILE, Labels
 from edge_app.inference.onnx_backend import OnnxBackend
 from edge_app.inference.passport import CALIBRATION_FILE, GOLDEN_FILE, onnx_file
 from export.facts import network_facts
@@ -109,7 +109,13 @@ def calibrate(options: CalibrateOptions) -> Calibrated:
         if options.precision == "int8":
             options.say("FP32 answers for the patients to judge on")
             wanted = bench.answers(known.judged, content)
-            found = _int8(model, known, options, lambda one: bench.judge(known.judged, wanted, one, BUDGET))
+            found = _int8(
+                model,
+                known,
+                options,
+                bundle.manifest.image.labels,
+                lambda one: bench.judge(known.judged, wanted, one, BUDGET),
+            )
         made, halves = _finish(model, known, options, found)
         _say_what_it_is(made, bundle, options)
         onnx.checker.check_model(made)
@@ -181,6 +187,7 @@ def _int8(
     model: onnx.ModelProto,
     known: CalibrationSlices,
     options: CalibrateOptions,
+    labels: Labels,
     judge_one: Callable[[onnx.ModelProto], GateReport],
 ) -> Chosen8:
     graph = Graph(model)
@@ -191,7 +198,7 @@ def _int8(
     with tqdm(total=len(placement.layers), desc="layers", unit="layer") as bar:
         return choose_int8(
             model, histograms, few, judge_one, target=options.target, calibrator=options.calibrator,
-            say=options.say, on_layer=lambda: bar.update(),
+            labels=labels, say=options.say, on_layer=lambda: bar.update(),
         )  # fmt: skip
 
 
@@ -215,6 +222,7 @@ def _say_what_it_is(model: onnx.ModelProto, bundle: Bundle, options: CalibrateOp
         manifest.preprocessing.profile,
         commit=manifest.producer_commit,
         synthetic=manifest.synthetic,
+        labels=manifest.image.labels,
         architecture=manifest.image.architecture,
     )
     made = {"precision": options.precision, "target": options.target, "fp32_sha256": manifest.files[IMAGE_FILE]}

@@ -19,7 +19,8 @@ from onnx import TensorProto, helper
 from calibration.layers import Graph, Layer
 from calibration.quantise import place, quantise
 from edge_app.core.types import FloatArray
-from edge_app.inference.predict import softmax
+from edge_app.inference.manifest import Labels
+from edge_app.inference.predict import class_probabilities
 from export.onnx_file import split_weights
 
 __all__ = ["LayerEffect", "scan_layers"]
@@ -41,6 +42,7 @@ def scan_layers(
     limits: Mapping[str, float],
     images: FloatArray,
     *,
+    labels: Labels = "softmax",
     on_layer: Callable[[], None] = lambda: None,
 ) -> list[LayerEffect]:
     """Return the effect of each layer, in the order of the network.
@@ -53,6 +55,8 @@ def scan_layers(
         Largest value that each layer's input shall hold in INT8.
     images
         (N, 3, 224, 224), a few slices.
+    labels
+        How the network's logits are read.
     """
     switches = [f"on/{number}" for number in range(len(layers))]
     with tempfile.TemporaryDirectory(prefix="msu-scan-") as folder:
@@ -67,7 +71,7 @@ def scan_layers(
             return np.concatenate(parts)
 
         reference = answer("")
-        chances = softmax(reference)
+        chances = class_probabilities(reference, labels)
         effects = []
         for layer, switch in zip(layers, switches, strict=True):
             logits = answer(switch)
@@ -76,7 +80,7 @@ def scan_layers(
                     layer.name,
                     layer.kind,
                     float(np.linalg.norm(logits - reference) / max(float(np.linalg.norm(reference)), 1e-12)),
-                    float(np.abs(softmax(logits) - chances).max()),
+                    float(np.abs(class_probabilities(logits, labels) - chances).max()),
                 )
             )
             on_layer()

@@ -218,6 +218,12 @@ def _check_facts(name: str, content: bytes, manifest: Manifest, *, fp32_sha256: 
         )
     if facts.get("classes", ",".join(CLASSES)) != ",".join(CLASSES):
         raise ExportError(f"{name} has the classes {facts['classes']}", remedy="Export it with this version.")
+    described = manifest.patient.labels if name == PATIENT_FILE else manifest.image.labels
+    if facts.get("labels", described) != described:
+        raise ExportError(
+            f"{name} answers as '{facts['labels']}', the description says '{described}'",
+            remedy="Name networks and description of one experiment.",
+        )
     if facts.get("fp32_sha256", fp32_sha256) != fp32_sha256:
         raise ExportError(f"{name} was made from another {IMAGE_FILE}", remedy=_CALIBRATE)
     if facts.get("precision", "") not in ("", *name.split(".")[1:-1]):

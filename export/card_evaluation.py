@@ -94,7 +94,7 @@ def _calibration(evaluation: Mapping[str, Any]) -> list[str]:
         for what in judged["after"]
     ]
     heads = ("data", "probability of", "before", "after")
-    return ["Expected calibration error, before and after temperature scaling:", _table(heads, rows)] if rows else []
+    return ["Expected calibration error, before and after calibration:", _table(heads, rows)] if rows else []
 
 
 def _probe(evaluation: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from edge_app.preprocessing import get_profile, profile_hash
 __all__ = ["network_facts"]
 
 
-def network_facts(profile: str, *, commit: str, synthetic: bool, architecture: str = "") -> dict[str, str]:
+def network_facts(profile: str, *, commit: str, synthetic: bool, labels: str, architecture: str = "") -> dict[str, str]:
     """Return what is kept in a network's file.
 
     Parameters
@@ -19,9 +19,12 @@ def network_facts(profile: str, *, commit: str, synthetic: bool, architecture: s
         Of the code that trained it.
     synthetic
         Whether it was trained on SYNTHETIC images.
+    labels
+        How its logits are read (`edge_app.inference.manifest.Labels`).
     """
     return {
         "classes": ",".join(CLASSES),
+        "labels": labels,
         "preprocessing": profile,
         "preprocessing_sha256": profile_hash(get_profile(profile)),
         "training_commit": commit,

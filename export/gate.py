@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from edge_app.core.errors import BackendError
 from edge_app.core.types import CLASSES, SliceScores, Verdict
 from edge_app.inference.backend import Backend
-from edge_app.inference.manifest import Manifest
-from edge_app.inference.predict import BATCH, ImagePredictor, PatientPredictor, softmax
+from edge_app.inference.manifest import Labels, Manifest
+from edge_app.inference.predict import BATCH, ImagePredictor, PatientPredictor, calls
 from edge_app.triage.decision import decide
 from export.golden import GoldenSet
 
@@ -31,7 +31,7 @@ class GateLimits:
     """What a changed network may do at most."""
 
     max_flip_fraction: float = 0.005
-    """Share of slices, and of patients, whose most probable class may change."""
+    """Share of slices, and of patients, of which another class, or another set of findings, may be said."""
     max_patient_change: float = 0.05
     """Largest change of a patient's calibrated probability."""
     max_slice_change: float = 0.20
@@ -40,12 +40,24 @@ class GateLimits:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class GoldenScores:
-    """Answers for a golden set: `slices` (N, 3), `features` (N, F), `patients` (P, 3) probabilities, verdicts."""
+    """Answers for a golden set: `slices` (N, 3), `features` (N, F), `patients` (P, 3) probabilities, verdicts.
+
+    `labels` say whether classes exclude each other, of the slices and of the patients.
+    """
 
     slices: NDArray[np.float64]
     features: NDArray[np.float64]
     patients: NDArray[np.float64]
     verdicts: tuple[Verdict, ...]
+    labels: tuple[Labels, Labels] = ("softmax", "softmax")
+
+    def slice_calls(self) -> NDArray[np.bool_]:
+        """Return (N, 3), which classes are said of each slice."""
+        return calls(self.slices, self.labels[0])
+
+    def patient_calls(self) -> NDArray[np.bool_]:
+        """Return (P, 3), which classes are said of each patient."""
+        return calls(self.patients, self.labels[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +118,11 @@ def score_patients(
         )
         verdicts.append(decision.verdict)
     return GoldenScores(
-        softmax(np.stack([score.logits for score in slices])),
+        np.stack([score.probabilities for score in slices]),
         np.stack([score.features for score in slices]).astype(np.float64),
         np.asarray(patients),
         tuple(verdicts),
+        (manifest.image.labels, manifest.patient.labels),
     )
 
 
@@ -134,8 +147,8 @@ def judge(reference: GoldenScores, answer: Callable[[], GoldenScores], limits: G
 
 def compare(reference: GoldenScores, candidate: GoldenScores, limits: GateLimits) -> GateReport:
     """Compare two sets of answers."""
-    slice_flips = _flips(reference.slices, candidate.slices)
-    patient_flips = _flips(reference.patients, candidate.patients)
+    slice_flips = (reference.slice_calls() != candidate.slice_calls()).any(axis=1)
+    patient_flips = (reference.patient_calls() != candidate.patient_calls()).any(axis=1)
     lost = _left_hemorrhage(reference, candidate)
     measured = {
         "slices": float(len(reference.slices)),
@@ -168,18 +181,14 @@ def compare(reference: GoldenScores, candidate: GoldenScores, limits: GateLimits
     return GateReport(tuple(failures), measured, asdict(limits))
 
 
-def _flips(reference: NDArray[np.float64], candidate: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return np.asarray(reference.argmax(axis=1) != candidate.argmax(axis=1))
-
-
 def _calls_hemorrhage(scores: GoldenScores) -> NDArray[np.bool_]:
     said = np.array([verdict is Verdict.HEMORRHAGE for verdict in scores.verdicts])
-    return np.asarray(said | (scores.patients.argmax(axis=1) == _HEMORRHAGE))
+    return np.asarray(said | scores.patient_calls()[:, _HEMORRHAGE])
 
 
 def _left_hemorrhage(reference: GoldenScores, candidate: GoldenScores) -> NDArray[np.bool_]:
-    """Return the patients that the most probable class or the words on the screen took out of haemorrhage."""
-    by_class = (reference.patients.argmax(axis=1) == _HEMORRHAGE) & _flips(reference.patients, candidate.patients)
+    """Return the patients that the probabilities or the words on the screen took out of haemorrhage."""
+    by_class = reference.patient_calls()[:, _HEMORRHAGE] & ~candidate.patient_calls()[:, _HEMORRHAGE]
     by_verdict = np.array(
         [a is Verdict.HEMORRHAGE and b is not a for a, b in zip(reference.verdicts, candidate.verdicts, strict=True)]
     )

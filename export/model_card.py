@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edge_app.inference.manifest import Manifest, SiteThresholds
+from edge_app.inference.manifest import Calibration, Labels, Manifest, SiteThresholds
 from export.card_evaluation import card_evaluation, card_headline, card_reliability
 
 __all__ = ["model_card"]
+
+_MODES: dict[Labels, str] = {
+    "softmax": "classes exclude each other (`softmax`)",
+    "findings": "each finding for itself (`findings`)",
+}
 
 
 def model_card(manifest: Manifest) -> str:
@@ -44,8 +49,8 @@ def _networks(manifest: Manifest) -> str:
     image, patient = manifest.image, manifest.patient
     return (
         f"- Each slice: {image.architecture}, {image.features} features, input {image.input_size}, prepared by\n"
-        f"  profile `{manifest.preprocessing.profile}`.\n"
-        f"- The patient: {patient.architecture}, up to {patient.max_slices} slices."
+        f"  profile `{manifest.preprocessing.profile}`; {_MODES[image.labels]}.\n"
+        f"- The patient: {patient.architecture}, up to {patient.max_slices} slices; {_MODES[patient.labels]}."
     )
 
 
@@ -63,7 +68,7 @@ def _plain(value: object) -> str:
 
 def _thresholds(manifest: Manifest) -> str:
     lines = [
-        f"Probabilities are calibrated with temperature {manifest.calibration.temperature:.3f}, fitted on validation.",
+        _probabilities(manifest.calibration),
         "",
         "| finding | not detected below | suspected from |",
         "|---|---|---|",
@@ -76,6 +81,23 @@ def _thresholds(manifest: Manifest) -> str:
     ]
     bins = card_reliability(manifest.calibration.reliability)
     return "\n".join(lines) + (f"\n\n{bins}" if bins else "")
+
+
+def _probabilities(calibration: Calibration) -> str:
+    if calibration.findings is None:
+        return (
+            "A patient's probabilities are those of three classes that exclude each other, and sum to one: where both\n"
+            "findings are there, each pushes the other down. They are calibrated with temperature "
+            f"{calibration.temperature:.3f},\nfitted on validation."
+        )
+    fitted = ", ".join(
+        f"{name} {own.slope:.3f} · logit {own.intercept:+.3f}" for name, own in calibration.findings.items()
+    )
+    return (
+        "Haemorrhage and ischaemic signs have a probability each, apart from the other's: a patient may have both.\n"
+        f"Each is calibrated by itself, fitted on validation: {fitted}. What is called negative is one less the\n"
+        "likelier finding, not a probability of its own."
+    )
 
 
 def _precisions(manifest: Manifest) -> str:

@@ -31,6 +31,8 @@ from torch import nn
 
 from edge_app.core.errors import ExportError
 from edge_app.core.types import FloatArray
+from edge_app.inference.manifest import Labels
+from edge_app.inference.predict import calls, class_probabilities
 from export.fold import fold_constants
 from export.onnx_file import forget_origin, join_weights, write_facts
 
@@ -194,7 +196,7 @@ def _export(
         write_facts(network, facts or {})
         (folder / "network.onnx").write_bytes(network.SerializeToString())
         onnx.checker.check_model(str(folder / "network.onnx"), full_check=True)
-        check = _compare(folder / "network.onnx", outputs, batches, wanted)
+        check = _compare(folder / "network.onnx", outputs, batches, wanted, getattr(model, "labels", "softmax"))
         join_weights(network, folder, path)
     with path.open("rb") as file:
         digest = hashlib.sha256()
@@ -233,7 +235,11 @@ def _torch_answer(model: nn.Module, batch: dict[str, FloatArray]) -> list[FloatA
 
 
 def _compare(
-    file: Path, outputs: tuple[str, ...], batches: list[dict[str, FloatArray]], wanted: list[list[FloatArray]]
+    file: Path,
+    outputs: tuple[str, ...],
+    batches: list[dict[str, FloatArray]],
+    wanted: list[list[FloatArray]],
+    labels: Labels,
 ) -> tuple[dict[str, float], int, int, int]:
     options = onnxruntime.SessionOptions()
     # Both would copy all weights: packing, and the layout that convolutions get at the highest level.
@@ -258,7 +264,8 @@ def _compare(
             worst[name] = max(worst[name], float(difference))
             if name == "logits":
                 decisions += len(value)
-                flips += int((value.argmax(axis=1) != expected.argmax(axis=1)).sum())
+                was, now = (calls(class_probabilities(logits, labels), labels) for logits in (expected, value))
+                flips += int((was != now).any(axis=1).sum())
     name = max(worst, key=lambda name: worst[name])
     if worst[name] > TOLERANCE or flips:
         raise ExportError(

@@ -51,6 +51,7 @@ def export_image(experiment: Path, data: Path, out: Path, *, slices: int = 24) -
         profile,
         commit=str(description.get("commit", "unknown")),
         synthetic=synthetic,
+        labels=model.labels,
         architecture=f"{model.architecture}, {model.labels}",
     )
     return export_image_model(model, unit_inputs(held_out, chosen), out, facts)
@@ -90,6 +91,7 @@ def export_patient(experiment: Path, image: Path, data: Path, out: Path) -> Expo
         profile,
         commit=str(description.get("commit", "unknown")),
         synthetic=synthetic,
+        labels=description.get("labels", "softmax"),
         architecture=f"{description['arch']}, {description['recipe']}",
     )
     return export_patient_model(model, description["features"], out, facts, studies=studies)

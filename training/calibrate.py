@@ -1,4 +1,4 @@
-"""What a probability means and from where on it is said: temperature, operating points, reliability.
+"""What a probability means and from where on it is said: calibration, operating points, reliability.
 
 Everything here is chosen on validation studies. Two thresholds per finding: below the lower one it is not detected,
 from the upper one on it is suspected, and in between the vehicle says INDETERMINATE (SCREEN.md R25).
@@ -12,8 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge_app.inference.manifest import OperatingPoint, ReliabilityBin
+from edge_app.core.types import CLASSES
+from edge_app.inference.manifest import Calibration, FindingCalibration, OperatingPoint, ReliabilityBin
+from edge_app.inference.predict import patient_probabilities
 from edge_app.triage.site_thresholds import MAX_T_LO, MIN_T_HI
+from training.targets import Targets
 
 __all__ = [
     "MAX_ABSTENTION",
@@ -21,8 +24,11 @@ __all__ = [
     "TARGET_SPECIFICITY",
     "calibrated",
     "choose_operating_point",
+    "fit_calibration",
+    "fit_platt",
     "fit_temperature",
     "reliability_bins",
+    "uncalibrated",
 ]
 
 TARGET_SENSITIVITY = 0.98
@@ -33,6 +39,55 @@ TARGET_SPECIFICITY = 0.98
 
 MAX_ABSTENTION = 0.05
 """Most validation studies that may lie between the thresholds."""
+
+
+SLOPES = np.exp(np.linspace(np.log(0.125), np.log(4.0), 201))
+"""Slopes of a finding's logit that are tried: temperatures of 8 to 0.25."""
+
+
+def fit_calibration(logits: torch.Tensor, targets: Targets) -> Calibration:
+    """Return what makes logits (studies, 3) probabilities, as their label mode asks.
+
+    Of findings each is fitted by itself, on the studies whose source labels it (SCREEN.md R22).
+    """
+    if targets.mode == "softmax":
+        return Calibration(temperature=fit_temperature(logits, targets.values.astype(np.int64)))
+    columns = {name: CLASSES.index(name) for name in ("hemorrhage", "ischemic")}
+    findings = {}
+    for name, column in columns.items():
+        known = targets.weight[:, column - 1] > 0
+        findings[name] = fit_platt(logits[:, column].double().numpy()[known], targets.values[known, column - 1] > 0.5)
+    return Calibration(method="platt", findings=findings)  # type: ignore[arg-type]  # pydantic checks the keys
+
+
+def uncalibrated(calibration: Calibration) -> Calibration:
+    """Return the calibration of the same label mode that changes nothing."""
+    if calibration.findings is None:
+        return Calibration(temperature=1.0)
+    neutral = FindingCalibration(slope=1.0, intercept=0.0)
+    return Calibration(method="platt", findings=dict.fromkeys(calibration.findings, neutral))
+
+
+def fit_platt(logit: NDArray[np.float64], present: NDArray[np.bool_]) -> FindingCalibration:
+    """Return slope and intercept of the lowest cross-entropy with Platt's targets, which are not quite one and zero.
+
+    The slope stays within `SLOPES`: of a network that knows nothing, Platt's own method could turn the sign.
+    """
+    positives, negatives = int(present.sum()), int((~present).sum())
+    target = np.where(present, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    best = (math.inf, 1.0, 0.0)
+    for slope in SLOPES:
+        x, intercept = slope * logit, 0.0
+        for _ in range(50):  # Newton's method
+            p = 0.5 * (1.0 + np.tanh(0.5 * (x + intercept)))
+            step = float((target - p).sum() / max(float((p * (1.0 - p)).sum()), 1e-9))
+            intercept += min(max(step, -2.0), 2.0)
+            if abs(step) < 1e-10:
+                break
+        loss = float((np.logaddexp(0.0, x + intercept) - target * (x + intercept)).sum())
+        if loss < best[0]:
+            best = (loss, float(slope), intercept)
+    return FindingCalibration(slope=best[1], intercept=best[2])
 
 
 def fit_temperature(logits: torch.Tensor, labels: NDArray[np.int64]) -> float:
@@ -51,9 +106,9 @@ def fit_temperature(logits: torch.Tensor, labels: NDArray[np.int64]) -> float:
     return float(candidates[int(np.argmin(losses))])
 
 
-def calibrated(logits: torch.Tensor, temperature: float) -> NDArray[np.float64]:
-    """Return (studies, 3) probabilities."""
-    return np.asarray(torch.softmax(logits.double() / temperature, dim=1).numpy())
+def calibrated(logits: torch.Tensor, calibration: Calibration) -> NDArray[np.float64]:
+    """Return (studies, 3) probabilities, by the vehicle's own function."""
+    return patient_probabilities(logits.double().numpy(), calibration)
 
 
 def choose_operating_point(

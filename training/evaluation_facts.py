@@ -67,6 +67,7 @@ def network_facts(
         "patient": {
             "folder": patient_folder.name,
             "architecture": patient["arch"],
+            "labels": patient.get("labels", "softmax"),
             "recipe": recipe_of(patient),
             "seed": patient.get("seed"),
             "sha256": weights_hash(model),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge_app.core.types import CLASSES
+from training.reliability import QUESTIONS
 
 __all__ = ["bundle_description", "headline"]
 
@@ -72,29 +73,25 @@ def bundle_description(evaluation: Mapping[str, Any], name: str, version: str) -
         "version": version,
         "synthetic": evaluation["synthetic"],
         "preprocessing": {"profile": data["profile"], "sha256": data["profile_sha256"]},
-        "image": {"architecture": image["architecture"], "features": image["features"]},
+        "image": {"architecture": image["architecture"], "features": image["features"], "labels": image["labels"]},
         "patient": {
             "architecture": kind,
             "max_slices": data["max_slices"],
+            "labels": patient["labels"],
             "distance_threshold": evaluation["distance_threshold"],
         },
         "operating_points": evaluation["operating_points"],
-        "calibration": {
-            "method": "temperature",
-            "temperature": evaluation["temperature"],
-            "reliability": reliability,
-        },
+        "calibration": {**evaluation["calibrated_by"], "reliability": reliability},
         "training": {
             "sources": sorted(data["studies"]["train"]),
             "studies": _sum(data["studies"]["train"]),
             "validation_studies": _sum(data["studies"]["validation"]),
             "scanners": data["scanners"],
             "image_recipe": image["recipe"],
-            "image_labels": image["labels"],
             "patient_recipe": patient["recipe"],
             "split": f"by patient, seed {data['split_seed']}, checked for leaks",
             "data_sha256": data["content_sha256"],
-            "selection": "weights, temperature and thresholds on validation; the test split is opened once",
+            "selection": "weights, calibration and thresholds on validation; the test split is opened once",
             "licences": list(data["licences"].values()),
             "commit": evaluation["commit"],
         },
@@ -102,10 +99,7 @@ def bundle_description(evaluation: Mapping[str, Any], name: str, version: str) -
             "headline": evaluation["headline"],
             **{side: evaluation[side] for side in sides},
             "calibration": {
-                side: {
-                    when: {what: judged[when][what]["ece"] for what in judged[when] if what != "temperature"}
-                    for when in ("before", "after")
-                }
+                side: {when: {what: judged[when][what]["ece"] for what in QUESTIONS} for when in ("before", "after")}
                 for side, judged in evaluation["calibration"].items()
             },
             "source_probe": evaluation["source_probe"],

@@ -29,19 +29,16 @@ from torchvision.models import (
 )
 
 from edge_app.core.errors import TrainingError
-from edge_app.core.types import CLASSES
+from edge_app.core.types import CLASSES, FINDINGS
 from training.image_model import COARSE_ARCHITECTURE, DEMO_ARCHITECTURE, ImageOutput
 
-__all__ = ["FAMILIES", "FINDINGS", "Classifier", "architectures", "bare_network", "head_of"]
+__all__ = ["FAMILIES", "Classifier", "architectures", "bare_network", "head_of"]
 
 FAMILIES = (
     "resnet18", "resnet50", "resnet152", "resnext50_32x4d", "resnext101_32x8d", "efficientnet_v2_s",
     "efficientnet_v2_m", "efficientnet_v2_l", "vit_b_16", "vit_b_32", "vit_l_16", "swin_v2_t", "swin_v2_s", "swin_v2_b",
 )  # fmt: skip
 """The fourteen of the published design."""
-
-FINDINGS = CLASSES[1:]
-"""What label mode ``findings`` answers independently of each other."""
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """What ImageNet weights were trained with."""

@@ -155,6 +155,7 @@ def study_records(data: PreparedSet) -> tuple[StudyRecord, ...]:
                 positions_mm=tuple(data.position_mm[members].tolist()),
                 slice_labels=tuple(data.labels[members].tolist()),
                 lesion_area_mm2=tuple(data.lesion_area_mm2[members].tolist()),
+                source=study.source,
             )
         )
     return tuple(records)

@@ -1,4 +1,4 @@
-"""The patient-level network: a stack of slice features to three logits, with lengths and masks everywhere.
+"""The patient-level network: a stack of slice features to the patient's logits, with lengths and masks everywhere.
 
 What the published design reads from padding (its GRU reads its last step after up to 80 zero slices) is impossible
 here: the backward direction starts at the highest true level, the pooling never sees padding, and the answer of a study
@@ -17,7 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from edge_app.core.types import CLASSES
+from edge_app.core.types import CLASSES, FINDINGS
+from edge_app.inference.manifest import Labels
 from training.levels import Levels, to_levels
 
 __all__ = ["PERIODS_MM", "PatientModel", "PatientOutput"]
@@ -30,7 +31,10 @@ COMPONENTS = 16
 
 
 class PatientOutput(NamedTuple):
-    """`logits` (B, 3), `attention` (B, T) with sum 1, and `distance` (B,), how unlike the training data a study is."""
+    """`logits` (B, 3), `attention` (B, T) with sum 1, and `distance` (B,), how unlike the training data a study is.
+
+    With labels ``findings`` the first logit is 0.
+    """
 
     logits: torch.Tensor
     attention: torch.Tensor
@@ -50,6 +54,8 @@ class PatientModel(nn.Module):
         Size of one direction of the GRU.
     dropout
         Share dropped after the projection, between the layers and before the head in training.
+    labels
+        ``softmax``: one answer out of `CLASSES`; ``findings``: each of `FINDINGS` for itself.
     """
 
     feature_mean: torch.Tensor
@@ -60,8 +66,11 @@ class PatientModel(nn.Module):
     component_std: torch.Tensor
     residual: torch.Tensor
 
-    def __init__(self, features: int, *, width: int = 128, hidden: int = 64, dropout: float = 0.3) -> None:
+    def __init__(
+        self, features: int, *, width: int = 128, hidden: int = 64, dropout: float = 0.3, labels: Labels = "softmax"
+    ) -> None:
         super().__init__()
+        self.labels = labels
         self.register_buffer("feature_mean", torch.zeros(features))
         self.register_buffer("feature_std", torch.ones(features))
         self.register_buffer("study_mean", torch.zeros(features))
@@ -75,7 +84,7 @@ class PatientModel(nn.Module):
         self.drop = nn.Dropout(dropout)
         self.layers = nn.ModuleList([_Bidirectional(width, hidden), _Bidirectional(2 * hidden, hidden)])
         self.score = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.Tanh(), nn.Linear(hidden, 1))
-        self.head = nn.Linear(2 * hidden, len(CLASSES))
+        self.head = nn.Linear(2 * hidden, len(CLASSES) if labels == "softmax" else len(FINDINGS))
 
     def forward(self, features: torch.Tensor, position_mm: torch.Tensor, mask: torch.Tensor) -> PatientOutput:
         """Return logits, attention and distance.
@@ -95,8 +104,9 @@ class PatientModel(nn.Module):
         score = self.score(x)[..., 0].masked_fill(levels.mask < 0.5, -1e9)
         attention = torch.softmax(score, dim=1) * levels.mask
         pooled = (attention[..., None] * x).sum(dim=1)
+        logits = self.head(self.drop(pooled))
         return PatientOutput(
-            self.head(self.drop(pooled)),
+            logits if self.labels == "softmax" else nn.functional.pad(logits, (1, 0)),
             (attention[:, None] @ levels.share)[:, 0],
             self.distance(features, mask),
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from edge_app.core.types import CLASSES
+from edge_app.inference.manifest import Labels
 from training.patient_model import PatientModel
 
 __all__ = ["PatientTransformer"]
@@ -23,14 +23,23 @@ class PatientTransformer(PatientModel):
         F + 3, the length of a slice's features and logits together.
     width, heads, layers, dropout
         Of the encoder.
+    labels
+        As for `PatientModel`.
     """
 
     def __init__(
-        self, features: int, *, width: int = 128, heads: int = 4, layers: int = 2, dropout: float = 0.2
+        self,
+        features: int,
+        *,
+        width: int = 128,
+        heads: int = 4,
+        layers: int = 2,
+        dropout: float = 0.2,
+        labels: Labels = "softmax",
     ) -> None:
-        super().__init__(features, width=width, hidden=width // 2, dropout=dropout)
+        super().__init__(features, width=width, hidden=width // 2, dropout=dropout, labels=labels)
         self.layers = nn.ModuleList([_MaskedLayer(width, heads, dropout) for _ in range(layers)])
-        self.head = nn.Linear(width, len(CLASSES))
+        self.head = nn.Linear(width, self.head.out_features)
 
     def through_layers(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return (B, L, width): each level in the light of all others; `mask` (B, L) is 1 for a level."""

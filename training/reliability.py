@@ -9,10 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from edge_app.core.types import CLASSES
+from edge_app.inference.manifest import Calibration
 from training.bootstrap import PatientBootstrap
-from training.calibrate import calibrated, reliability_bins
+from training.calibrate import calibrated, reliability_bins, uncalibrated
 
-__all__ = ["calibration_error", "calibration_slope", "judge_calibration"]
+__all__ = ["QUESTIONS", "calibration_error", "calibration_slope", "judge_calibration"]
+
+QUESTIONS = ("likeliest_class", *CLASSES[1:])
+"""What is asked of the probabilities: of the likeliest class, and of either finding."""
 
 BINS = 10
 
@@ -49,12 +53,21 @@ def calibration_slope(probability: Numbers, hit: NDArray[np.bool_]) -> float | N
 
 
 def judge_calibration(
-    logits: torch.Tensor, labels: NDArray[np.int64], temperature: float, bootstrap: PatientBootstrap
+    logits: torch.Tensor, labels: NDArray[np.int64], calibration: Calibration, bootstrap: PatientBootstrap
 ) -> dict[str, Any]:
-    """Return error, slope and bins before (temperature 1) and after, of the likeliest class and of both findings."""
+    """Return error, slope and bins before and after calibration, of each of `QUESTIONS`; and what was fitted."""
     return {
-        when: {"temperature": round(t, 4), **_judge(calibrated(logits, t), labels, bootstrap)}
-        for when, t in (("before", 1.0), ("after", temperature))
+        when: {"fitted": _fitted(used), **_judge(calibrated(logits, used), labels, bootstrap)}
+        for when, used in (("before", uncalibrated(calibration)), ("after", calibration))
+    }
+
+
+def _fitted(calibration: Calibration) -> dict[str, Any]:
+    if calibration.findings is None:
+        return {"temperature": round(calibration.temperature or 1.0, 4)}
+    return {
+        name: {"slope": round(own.slope, 4), "intercept": round(own.intercept, 4)}
+        for name, own in calibration.findings.items()
     }
 
 

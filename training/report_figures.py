@@ -1,4 +1,4 @@
-"""The figures of an evaluation report, as SVG: reliability before and after temperature scaling, and ROC curves."""
+"""The figures of an evaluation report, as SVG: reliability before and after calibration, and ROC curves."""
 
 from __future__ import annotations
 

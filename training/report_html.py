@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_app.core.types import CLASSES
+from training.reliability import QUESTIONS
 from training.report_figures import reliability_figure, roc_figure
 from training.report_tables import head, matrix, number, picture, rate, table
 
@@ -141,15 +142,22 @@ def _thresholds(evaluation: Mapping[str, Any], labels: NDArray[np.int64], probab
 def _calibration(judged: Mapping[str, Any]) -> str:
     rows = [
         (f"{name.replace('_', ' ')}, {when}", rate(judged[when][name]["ece"]), number(judged[when][name]["slope"]))
-        for name in ("likeliest_class", "hemorrhage", "ischemic")
+        for name in QUESTIONS
         for when in ("before", "after")
     ]
-    temperature = judged["after"]["temperature"]
     return (
-        f"<h2>Calibration</h2><p class=note>Temperature {temperature}, fitted on validation. Slope: 1 is right, "
-        "below 1 too certain; none where the studies are parted without error.</p>"
-        + picture(reliability_figure(judged), "svg+xml", "reliability diagrams before and after temperature scaling")
+        f"<h2>Calibration</h2><p class=note>Fitted on validation: {_fitted(judged['after']['fitted'])}. "
+        "Slope: 1 is right, below 1 too certain; none where the studies are parted without error.</p>"
+        + picture(reliability_figure(judged), "svg+xml", "reliability diagrams before and after calibration")
         + table(("", "expected calibration error", "slope"), rows)
+    )
+
+
+def _fitted(fitted: Mapping[str, Any]) -> str:
+    if "temperature" in fitted:
+        return f"temperature {fitted['temperature']}"
+    return "; ".join(
+        f"{name}, by itself: {own['slope']} times its logit, {own['intercept']:+}" for name, own in fitted.items()
     )
 
 

@@ -1,6 +1,6 @@
 """Judge an experiment: image and patient network on prepared studies; read from top to bottom.
 
-Temperature and thresholds come from validation studies, and so do the checks for shortcuts; the source probe looks at
+Calibration and thresholds come from validation studies, and so do the checks for shortcuts; the source probe looks at
 training and validation. The test split is opened once (`training.opening`), after all that. What comes out is
 ``evaluation.json``, ``report.html``, ``cases.csv`` (which study is which case: stays at home) and ``bundle.json``, from
 which `msu bundle make` takes what the vehicle needs to know, and the model card.
@@ -23,6 +23,7 @@ from torch import nn
 from edge_app.core.clock import utc_iso, utc_now
 from edge_app.core.errors import TrainingError
 from edge_app.core.types import CLASSES
+from edge_app.inference.manifest import Calibration
 from edge_app.store.lock import hold_alone
 from training import calibrate
 from training.bootstrap import PatientBootstrap
@@ -42,6 +43,7 @@ from training.report_html import report_html
 from training.run_patient import load_patient
 from training.shortcuts import answers_without_brain, contrast_within_sources
 from training.source_probe import probe_sources
+from training.targets import study_targets
 from training.train_patient import predict_patients
 from training.weights import weights_hash
 from training.worst_cases import Case, draw_sheets, find_worst
@@ -131,7 +133,7 @@ def _evaluate(run: EvaluateRun) -> dict[str, Any]:
     known = study_features(cache, sets["validation"], title="validation")
     logits, distances = predict_patients(model, known)  # type: ignore[arg-type]
     validation = _Side(sets["validation"], logits, distances.double().numpy())
-    temperature, thresholds = _choose(validation, described, run)
+    calibrator, thresholds = _choose(validation, described, run)
     shortcuts = {
         "without_brain": answers_without_brain(cache, model, validation.data),
         "within_sources": contrast_within_sources(known, validation.data),
@@ -145,11 +147,11 @@ def _evaluate(run: EvaluateRun) -> dict[str, Any]:
     for side, of in {"validation": validation, run.side: judged}.items():
         draws[side] = PatientBootstrap(of.patients)
         results[side] = evaluate_studies(
-            study_records(of.data), calibrate.calibrated(of.logits, temperature), of.distances, thresholds,
+            study_records(of.data), calibrate.calibrated(of.logits, calibrator), of.distances, thresholds,
             patients=of.patients, sources=of.sources,
         )  # fmt: skip
-        calibration[side] = judge_calibration(of.logits, of.labels, temperature, draws[side])
-    probabilities = calibrate.calibrated(judged.logits, temperature)
+        calibration[side] = judge_calibration(of.logits, of.labels, calibrator, draws[side])
+    probabilities = calibrate.calibrated(judged.logits, calibrator)
     worst = find_worst(judged.labels, probabilities, verdicts(probabilities, judged.distances, thresholds), run.cases)
     evaluation: dict[str, Any] = {
         "format": FORMAT,
@@ -165,13 +167,13 @@ def _evaluate(run: EvaluateRun) -> dict[str, Any]:
             "specificity": run.target_specificity,
             "max_abstention": run.max_abstention,
         },
-        "temperature": round(temperature, 6),
+        "calibrated_by": calibrator.model_dump(mode="json", exclude={"reliability"}, exclude_none=True),
         "distance_threshold": round(thresholds.distance, 4),
         "tells_distance": described.get("distance_threshold") is not None,
         **results,
         "calibration": calibration,
         "operating_table": operating_table(
-            (calibrate.calibrated(validation.logits, temperature), validation.labels),
+            (calibrate.calibrated(validation.logits, calibrator), validation.labels),
             (probabilities, judged.labels),
             draws[run.side],
         ),
@@ -209,16 +211,17 @@ def _belong_together(run: EvaluateRun, cache: FeatureCache, described: dict[str,
         )
 
 
-def _choose(validation: _Side, described: dict[str, Any], run: EvaluateRun) -> tuple[float, Thresholds]:
-    """Return temperature and thresholds, chosen on validation studies."""
+def _choose(validation: _Side, described: dict[str, Any], run: EvaluateRun) -> tuple[Calibration, Thresholds]:
+    """Return calibration and thresholds, chosen on validation studies."""
     labels = validation.labels
     for index, name in enumerate(CLASSES):
         if not (labels == index).any():
             raise TrainingError(
                 f"no {name} study in validation to choose thresholds by", remedy="Add studies and split again."
             )
-    temperature = calibrate.fit_temperature(validation.logits, labels)
-    probabilities = calibrate.calibrated(validation.logits, temperature)
+    targets = study_targets(study_records(validation.data), described.get("labels", "softmax"))
+    calibrator = calibrate.fit_calibration(validation.logits, targets)
+    probabilities = calibrate.calibrated(validation.logits, calibrator)
     points = {
         name: calibrate.choose_operating_point(
             probabilities[:, CLASSES.index(name)],
@@ -230,7 +233,7 @@ def _choose(validation: _Side, described: dict[str, Any], run: EvaluateRun) -> t
         for name in CLASSES[1:]
     }
     distance = described.get("distance_threshold")
-    return temperature, Thresholds(points, NO_DISTANCE if distance is None else float(distance))  # type: ignore[arg-type]
+    return calibrator, Thresholds(points, NO_DISTANCE if distance is None else float(distance))  # type: ignore[arg-type]
 
 
 def _open_test(run: EvaluateRun, sealed: SealedTest, cache: FeatureCache, model: nn.Module, data: PreparedSet) -> _Side:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from edge_app.core.errors import ConfigError, TrainingError
 from edge_app.core.types import CLASSES
+from edge_app.inference.manifest import Labels
 from training.commit import producer_commit
 from training.experiment import prepared_facts, read_description, write_description
 from training.features import FeatureSet, pad
@@ -22,12 +24,14 @@ from training.patient_model import PatientModel
 from training.patient_transformer import PatientTransformer
 from training.published import BiGRUModel, CNNTransformer, PublishedPatient
 from training.stopping import BestWeights, Watch
+from training.targets import default_labels, study_targets
 from training.train_patient import PatientRecipe, predict_patients, train_patient
 from training.weights import read_state_dict, weights_hash, write_tensors
 
 __all__ = [
     "PublishedRecipe",
     "build_patient",
+    "choose_labels",
     "load_patient",
     "origin_of",
     "save_patient",
@@ -59,7 +63,7 @@ OURS = {"gru": PatientRecipe(), "transformer": PatientRecipe(learning_rate=5e-4)
 0.044 at the GRU's."""
 
 
-def build_patient(arch: str, recipe: str, features: int, **sizes: int | float) -> nn.Module:
+def build_patient(arch: str, recipe: str, features: int, labels: Labels = "softmax", **sizes: int | float) -> nn.Module:
     """Return an untrained patient network.
 
     Parameters
@@ -68,6 +72,8 @@ def build_patient(arch: str, recipe: str, features: int, **sizes: int | float) -
         ``gru`` or ``transformer``, ``seed2023`` or ``ours``.
     features
         F + 3.
+    labels
+        ``softmax`` or, not as published, ``findings``.
     sizes
         Sizes that differ from the defaults, by the network's own names.
 
@@ -79,13 +85,35 @@ def build_patient(arch: str, recipe: str, features: int, **sizes: int | float) -
     try:
         if recipe == "ours":
             kind = {"gru": PatientModel, "transformer": PatientTransformer}[arch]
-            return kind(features, **sizes)  # type: ignore[arg-type]
+            return kind(features, labels=labels, **sizes)  # type: ignore[arg-type]
+        if labels != "softmax":
+            raise ConfigError(
+                f"the published networks know no label mode '{labels}'",
+                remedy="Give --labels softmax, or --recipe ours.",
+            )
         if arch == "gru":
             return PublishedPatient(BiGRUModel(features, **sizes), features)  # type: ignore[arg-type]
         # Published with ResNet152's 2,048 features as the width: heads must divide it, so the logits stay out.
         return PublishedPatient(CNNTransformer(features - 3, **sizes), features - 3)  # type: ignore[arg-type]
     except (KeyError, AssertionError, TypeError) as error:
         raise ConfigError(f"no {recipe} {arch} of {features} features: {error}", remedy="See --help.") from error
+
+
+def choose_labels(recipe: str, train: FeatureSet, validation: FeatureSet) -> Labels:
+    """Return the label mode of a recipe, or ``softmax``, saying why, where the studies do not allow it.
+
+    A source whose patients all have what it labels (AISD) has no study without: that finding cannot be taught alone.
+    """
+    labels = default_labels(recipe)
+    try:
+        for side in (train, validation):
+            study_targets(side.records, labels)
+    except TrainingError as error:
+        if labels == "softmax":
+            raise
+        sys.stderr.write(f"label mode softmax, two findings not independent of each other: {error.message}\n")
+        return "softmax"
+    return labels
 
 
 def train_studies(
@@ -96,6 +124,7 @@ def train_studies(
     *,
     epochs: int | None = None,
     seed: int = 2023,
+    labels: Labels | None = None,
     changes: Mapping[str, Any] | None = None,
     sizes: Mapping[str, Any] | None = None,
     device: str = "cpu",
@@ -107,6 +136,8 @@ def train_studies(
     ----------
     epochs, changes
         In place of the recipe's; `changes` by the names of `PatientRecipe` or `PublishedRecipe`.
+    labels
+        Label mode; None for the recipe's own, if the studies allow it.
     sizes
         Of the network, in place of its defaults.
     device
@@ -129,7 +160,8 @@ def train_studies(
             raise TrainingError(f"no {absent[0]} study in {side}", remedy="Add studies of this class and split again.")
     torch.manual_seed(seed)
     features = train.features[0].shape[1]
-    model = build_patient(arch, recipe, features, **dict(sizes or {})).to(device)
+    mode = labels or choose_labels(recipe, train, validation)
+    model = build_patient(arch, recipe, features, mode, **dict(sizes or {})).to(device)
     changed = {**(changes or {}), "seed": seed, **({} if epochs is None else {"epochs": epochs})}
     if recipe == "ours":
         ours = replace(OURS[arch], **changed)
@@ -144,6 +176,7 @@ def train_studies(
         "arch": arch,
         "recipe": recipe,
         "features": features,
+        "labels": mode,
         "seed": seed,
         "changes": dict(changes or {}),
         "sizes": dict(sizes or {}),
@@ -230,7 +263,8 @@ def load_patient(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     description = read_description(folder / "patient.json", "msu train patient")
     try:
         sizes = description.get("sizes", {})
-        model = build_patient(description["arch"], description["recipe"], description["features"], **sizes)
+        labels = description.get("labels", "softmax")
+        model = build_patient(description["arch"], description["recipe"], description["features"], labels, **sizes)
         model.load_state_dict(read_state_dict(folder / "patient.pt"))
     except (KeyError, RuntimeError) as error:
         raise TrainingError(

@@ -31,7 +31,7 @@ def add_search_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--epochs", type=int, metavar="N", help="of a trial at most, in place of the recipe's")
     command.add_argument("--batch", type=int, metavar="N", help="image: in place of the recipe's")
     command.add_argument("--archs", nargs="+", default=[], metavar="NAME", help="image: in place of the published five")
-    command.add_argument("--labels", choices=("softmax", "findings"), default="softmax", help="image")
+    command.add_argument("--labels", choices=("softmax", "findings"), help="default as for `msu train image|patient`")
     command.add_argument("--weights", default="auto", metavar="W", help="image: imagenet, random, auto")
     command.add_argument("--device", default="", metavar="NAME", help="cpu, cuda …; default the best there is")
 
@@ -76,6 +76,7 @@ def _image(arguments: argparse.Namespace) -> tuple[dict[str, object], object]:
     from training.recipes import slice_recipe
     from training.run_image import ImageRun
     from training.search_trials import image_trials
+    from training.targets import default_labels
 
     open_prepared(arguments.data)  # a slip is told before the study is begun
     run = ImageRun(
@@ -83,7 +84,7 @@ def _image(arguments: argparse.Namespace) -> tuple[dict[str, object], object]:
         out=arguments.out,
         architecture="",
         recipe=slice_recipe(arguments.recipe, epochs=arguments.epochs, batch=arguments.batch, seed=arguments.seed),
-        labels=arguments.labels,
+        labels=arguments.labels or default_labels(arguments.recipe),
         weights=arguments.weights,
         accelerator=arguments.device or "auto",
     )
@@ -95,7 +96,7 @@ def _image(arguments: argparse.Namespace) -> tuple[dict[str, object], object]:
 def _patient(arguments: argparse.Namespace) -> tuple[dict[str, object], object]:
     from training.data.prepared import open_prepared
     from training.feature_cache import best_device, open_cache, study_features
-    from training.run_patient import origin_of
+    from training.run_patient import choose_labels, origin_of
     from training.search_trials import PatientTrials
 
     if arguments.image is None:
@@ -110,12 +111,13 @@ def _patient(arguments: argparse.Namespace) -> tuple[dict[str, object], object]:
         known=known,
         held_out=held_out,
         origin=origin,
+        labels=arguments.labels or choose_labels(arguments.recipe, known, held_out),
         epochs=arguments.epochs,
         seed=arguments.seed,
         device=best_device(arguments.device),
     )
     kept = {name: origin[name] for name in ("data", "image_weights")}
-    return {**kept, "epochs": arguments.epochs}, runner
+    return {**kept, "labels": runner.labels, "epochs": arguments.epochs}, runner
 
 
 def _say(line: str) -> None:

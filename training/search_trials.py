@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edge_app.inference.manifest import Labels
 from training.features import FeatureSet
 from training.recipes import SliceRecipe
 from training.run_image import CHECKPOINT, ImageRun, train_slices
@@ -39,6 +40,7 @@ class PatientTrials:
     held_out: FeatureSet
     origin: dict[str, Any]
     """Of the features, for the description of the weights."""
+    labels: Labels
     epochs: int | None = None
     seed: int = 2023
     device: str = "cpu"
@@ -52,6 +54,7 @@ class PatientTrials:
             self.held_out,
             epochs=self.epochs,
             seed=self.seed,
+            labels=self.labels,
             device=self.device,
             changes=drawn.changes,
             sizes=drawn.sizes,

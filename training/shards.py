@@ -44,6 +44,8 @@ class StudyRecord:
     positions_mm: tuple[float, ...]
     slice_labels: tuple[int, ...]
     lesion_area_mm2: tuple[float, ...]
+    source: str = ""
+    """Data set it comes from (`training.targets.TEACHES`); a simulated study's labels all hold."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -75,6 +77,8 @@ class StudySet:
 
     Attributes
     ----------
+    folder
+        Where they lie; its name says which they are.
     records
         One per study.
     study_of_slice
@@ -91,6 +95,7 @@ class StudySet:
     """
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.records: list[StudyRecord] = []
         self._inputs: list[NDArray[np.uint8]] = []
         self._masks: list[NDArray[np.uint8]] = []

@@ -1,12 +1,14 @@
-"""What each slice may teach: targets with a weight of 0 wherever its source says nothing.
+"""What each slice, and each study, may teach: targets with a weight of 0 wherever its source says nothing.
 
 RSNA labels haemorrhage and not ischaemia; AISD labels infarcts and not haemorrhage. In label mode ``findings`` a slice
-teaches only the finding that its source labels, so that no source can be told by a label. In ``softmax``, the published
-design, every labelled slice is one of three classes. Label −1 teaches nothing in either.
+teaches only the finding that its source labels, so that no source can be told by a label; so does a study in the
+patient network's. In ``softmax``, the published design, every labelled slice is one of three classes. Label −1 teaches
+nothing in either.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +17,25 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge_app.core.errors import TrainingError
-from edge_app.core.types import CLASSES
+from edge_app.core.types import CLASSES, FINDINGS
+from edge_app.inference.manifest import Labels
 from training.data.prepared import PreparedSet
-from training.families import FINDINGS
+from training.shards import StudyRecord
 
-__all__ = ["LABEL_MODES", "TEACHES", "Targets", "loss_sum", "make_targets", "map_loss_sum", "right_sum"]
+__all__ = [
+    "LABEL_MODES",
+    "TEACHES",
+    "Targets",
+    "default_labels",
+    "loss_sum",
+    "make_targets",
+    "map_loss_sum",
+    "right_sum",
+    "study_targets",
+    "targets_of",
+]
 
-LABEL_MODES = ("softmax", "findings")
+LABEL_MODES: tuple[Labels, ...] = ("softmax", "findings")
 
 TEACHES = {"rsna": ("hemorrhage",), "aisd": ("ischemic",)}
 """Findings that a source labels; any other source labels both."""
@@ -36,45 +50,65 @@ class Targets:
     weight: NDArray[np.float32]
 
     def usable(self) -> NDArray[np.int64]:
-        """Return the numbers of slices that teach anything."""
+        """Return the numbers of slices, or studies, that teach anything."""
         return np.flatnonzero(self.weight.reshape(len(self.weight), -1).any(axis=1))
 
 
+def default_labels(recipe: str) -> Labels:
+    """Return the label mode of a recipe: findings, but for what is as published."""
+    return "softmax" if recipe == "seed2023" else "findings"
+
+
 def make_targets(data: PreparedSet, mode: str, *, balanced: bool = False) -> Targets:
-    """Return the targets of a prepared set.
+    """Return the targets of a prepared set's slices; see `targets_of`."""
+    sources = [study.source for study in data.studies]
+    return targets_of(data.labels, [sources[i] for i in data.study_of_slice], mode, "slice", balanced=balanced)
+
+
+def study_targets(records: Sequence[StudyRecord], mode: str, *, balanced: bool = False) -> Targets:
+    """Return the targets of studies; see `targets_of`."""
+    labels = np.asarray([record.label for record in records], np.int64)
+    return targets_of(labels, [record.source for record in records], mode, "study", balanced=balanced)
+
+
+def targets_of(
+    labels: NDArray[np.int64], sources: Sequence[str], mode: str, what: str, *, balanced: bool = False
+) -> Targets:
+    """Return targets and weights.
 
     Parameters
     ----------
-    data
-        Slices with labels and sources.
+    labels, sources
+        (N,) class of each, and the data set that it is from.
     mode
         One of `LABEL_MODES`.
+    what
+        ``slice`` or ``study``, for the words of an error.
     balanced
         Whether classes (for findings: presence and absence) weigh the same in sum.
 
     Raises
     ------
     TrainingError
-        If a class, or the presence or absence of a finding, has no slice; naming it.
+        If a class, or the presence or absence of a finding, has none; naming it.
     """
     if mode == "softmax":
-        values = data.labels.astype(np.float32)
-        known = (data.labels >= 0).astype(np.float32)
+        values = labels.astype(np.float32)
+        known = (labels >= 0).astype(np.float32)
         groups = [(name, values == index) for index, name in enumerate(CLASSES)]
         weight = _balance(known, groups) if balanced else known
-        _demand(groups)
+        _demand(groups, what)
         return Targets(mode, np.maximum(values, 0), weight)
-    sources = np.asarray([study.source for study in data.studies])[data.study_of_slice]
     columns, weights = [], []
     for finding in FINDINGS:
         taught = np.asarray([finding in TEACHES.get(source, FINDINGS) for source in sources], bool)
-        known = (taught & (data.labels >= 0)).astype(np.float32)
-        present = (data.labels == CLASSES.index(finding)).astype(np.float32)
+        known = (taught & (labels >= 0)).astype(np.float32)
+        present = (labels == CLASSES.index(finding)).astype(np.float32)
         groups = [
             (f"{finding} (from a source that labels it)", (known > 0) & (present > 0)),
             (f"no-{finding} (from a source that labels it)", (known > 0) & (present == 0)),
         ]
-        _demand(groups)
+        _demand(groups, what)
         columns.append(present)
         weights.append(_balance(known, groups) if balanced else known)
     return Targets(mode, np.stack(columns, axis=1), np.stack(weights, axis=1))
@@ -138,10 +172,10 @@ def _balance(known: NDArray[np.float32], groups: list[tuple[str, NDArray[np.bool
     return weight
 
 
-def _demand(groups: list[tuple[str, NDArray[np.bool_]]]) -> None:
+def _demand(groups: list[tuple[str, NDArray[np.bool_]]], what: str) -> None:
     for name, members in groups:
         if not members.any():
             raise TrainingError(
-                f"there is no {name} slice to train or choose by",
-                remedy="Add a source with this class, or take another label mode.",
+                f"there is no {name} {what} to train or choose by",
+                remedy="Add a source with this class, or take another label mode (--labels).",
             )

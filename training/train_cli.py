@@ -33,7 +33,7 @@ def train_parser() -> argparse.ArgumentParser:
     image.add_argument("--out", type=Path, required=True, metavar="DIR", help="weights, checkpoint and log")
     image.add_argument("--arch", default="resnet152", metavar="NAME", help="any torchvision classifier")
     image.add_argument("--recipe", choices=("seed2023", "modern"), default="seed2023")
-    image.add_argument("--labels", choices=("softmax", "findings"), default="softmax")
+    _add_labels(image)
     image.add_argument(
         "--weights", default="auto", metavar="W", help="imagenet, random, auto (ImageNet if to be had), or a file"
     )
@@ -59,6 +59,7 @@ def train_parser() -> argparse.ArgumentParser:
     patient.add_argument("--out", type=Path, required=True, metavar="DIR")
     patient.add_argument("--arch", choices=("gru", "transformer"), default="gru")
     patient.add_argument("--recipe", choices=("seed2023", "ours"), default="ours")
+    _add_labels(patient)
     patient.add_argument("--epochs", type=int, metavar="N", help="in place of the recipe's")
     patient.add_argument("--seed", type=int, default=2023)
     _add_found(patient)
@@ -83,6 +84,14 @@ def _add_image(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="", metavar="NAME", help="cpu, cuda …; default the best there is")
 
 
+def _add_labels(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--labels",
+        choices=("softmax", "findings"),
+        help="one of three classes, or each finding for itself; default softmax with seed2023, findings with ours",
+    )
+
+
 def _add_found(command: argparse.ArgumentParser) -> None:
     command.add_argument("--search", type=Path, metavar="DIR", help="hyperparameters of the best of `msu train search`")
 
@@ -101,6 +110,7 @@ def _add_data(command: argparse.ArgumentParser) -> None:
 def _image(arguments: argparse.Namespace) -> int:
     from training.recipes import slice_recipe
     from training.run_image import ImageRun, train_slices
+    from training.targets import default_labels
 
     for name in ("devices", "nodes", "checkpoint_steps"):
         if getattr(arguments, name) < 1:
@@ -120,7 +130,7 @@ def _image(arguments: argparse.Namespace) -> int:
             out=arguments.out,
             architecture=architecture,
             recipe=recipe,
-            labels=arguments.labels,
+            labels=arguments.labels or default_labels(arguments.recipe),
             weights=arguments.weights,
             devices=arguments.devices,
             nodes=arguments.nodes,
@@ -170,6 +180,7 @@ def _patient(arguments: argparse.Namespace) -> int:
         held_out,
         epochs=arguments.epochs,
         seed=arguments.seed,
+        labels=arguments.labels,
         device=best_device(arguments.device),
         changes=found.changes,
         sizes=found.sizes,

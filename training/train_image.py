@@ -1,7 +1,8 @@
 """Train the image-level network; read from top to bottom.
 
-Three classes of slices, drawn in equal shares whatever their numbers. Where lesion masks are known, a second head on
-the same feature map learns where the lesion is: it teaches the map in a tenth of the steps, and is thrown away after.
+Three classes of slices, drawn in equal shares whatever their numbers, teach two findings, each for itself. Where lesion
+masks are known, they teach the finding's own map: scaled and shifted it shall say of each cell whether it is lesion.
+What the screen shows as the heat map is thereby taught to lie on the lesion, and stays what the answer is made of.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from edge_app.core.errors import TrainingError
-from edge_app.core.types import CLASSES
+from edge_app.core.types import CLASSES, FINDINGS
 from training.augment import augment_slices
 from training.image_model import ImageModel
 from training.shards import StudySet
 from training.stopping import BestWeights
+from training.targets import loss_sum, map_loss_sum
 
 __all__ = ["ImageRecipe", "balanced_batches", "train_image"]
 
@@ -64,7 +66,7 @@ def train_image(
     """
     torch.manual_seed(recipe.seed)
     model.to(memory_format=torch.channels_last)
-    where = nn.Conv2d(model.features, len(CLASSES), 1)
+    where = _Where()
     parameters = [*model.parameters(), *where.parameters()]
     decayed = [p for p in parameters if p.ndim > 1]
     others = [p for p in parameters if p.ndim <= 1]  # norms and biases are not decayed
@@ -74,7 +76,6 @@ def train_image(
     )
     steps = recipe.epochs * (recipe.slices_per_epoch // recipe.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step / steps, recipe.warm_up))
-    classify = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     noise = torch.Generator().manual_seed(recipe.seed)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging), use_buffers=True)
     best = BestWeights(recipe.patience)
@@ -88,15 +89,19 @@ def train_image(
             batches, desc=f"image epoch {epoch + 1}/{recipe.epochs}", total=recipe.slices_per_epoch // recipe.batch
         )
         for slices in bar:
-            labels = torch.from_numpy(train.labels[slices])
+            present = torch.from_numpy(findings_present(train.labels[slices]))
+            taught = torch.ones_like(present)
             images, masks = load_batch(train, slices)
             images, masks = augment_slices(images, masks, widths_hu, noise)
             with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
                 feature_map = model.feature_map(images.to(memory_format=torch.channels_last))
             feature_map = feature_map.float()
-            loss = classify(model.read(feature_map).logits, labels)
+            raw = model.read(feature_map).logits[:, 1:]
+            loss = loss_sum(raw, present, taught, smoothing=recipe.label_smoothing)
             if recipe.mask_weight > 0:
-                loss = loss + recipe.mask_weight * mask_loss(where(feature_map), masks, labels)
+                said, known = where(model.saliency(feature_map)), torch.ones(len(slices))
+                loss = loss + recipe.mask_weight * map_loss_sum(said, masks[:, 0], present, taught, known)
+            loss = loss / len(slices)
             if not torch.isfinite(loss):
                 raise TrainingError(
                     f"the loss is {loss.item()} in epoch {epoch + 1}", remedy="Lower the learning rate."
@@ -152,21 +157,30 @@ def load_batch(data: StudySet, slices: NDArray[np.int64]) -> tuple[torch.Tensor,
     return images, masks[:, None]
 
 
-def mask_loss(predicted: torch.Tensor, masks: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return the cross-entropy of each cell of the map with its share of lesion, positive cells weighted up."""
-    share = nn.functional.adaptive_avg_pool2d(masks, predicted.shape[2:])[:, 0]
-    share = (share * 2.0).clamp(max=1.0)  # half a cell of lesion is a cell with a lesion
-    kind = nn.functional.one_hot(labels, len(CLASSES)).float()[:, :, None, None]
-    target = kind * share[:, None]
-    target[:, 0] = 1.0 - share * (labels > 0).float()[:, None, None]
-    per_cell = -(target * nn.functional.log_softmax(predicted, dim=1)).sum(dim=1)
-    weight = 1.0 + 4.0 * share
-    return (per_cell * weight).sum() / weight.sum()
+def findings_present(labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return (N, 2), 1 where a finding is in the slice or study, for classes (N,)."""
+    return np.asarray(labels[:, None] == np.arange(1, len(CLASSES)), np.float32)
+
+
+class _Where(nn.Module):
+    """What a cell's share in the logit says of the cell itself: a scale and an offset for each finding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.zeros(len(FINDINGS), 1, 1))
+        self.offset = nn.Parameter(torch.full((len(FINDINGS), 1, 1), -2.0))
+
+    def forward(self, saliency: torch.Tensor) -> torch.Tensor:
+        """Return logits (N, 2, h, w) of each cell being lesion."""
+        return saliency * self.log_scale.exp() + self.offset
 
 
 @torch.no_grad()
 def validate_image(model: ImageModel, data: StudySet, recipe: ImageRecipe) -> tuple[float, float]:
-    """Return cross-entropy and accuracy on validation slices, each class counting the same."""
+    """Return cross-entropy of both findings and accuracy on validation slices, each class counting the same.
+
+    Right is a slice of which the likelier finding is said, or neither.
+    """
     model.eval()
     rng = np.random.default_rng(recipe.seed)
     chosen = np.sort(rng.permutation(len(data))[: recipe.validation_slices])
@@ -178,7 +192,8 @@ def validate_image(model: ImageModel, data: StudySet, recipe: ImageRecipe) -> tu
         logits.append(model.read(feature_map.float()).logits)
     scores = torch.cat(logits)
     labels = torch.from_numpy(data.labels[chosen])
-    losses = nn.functional.cross_entropy(scores, labels, reduction="none")
+    target = torch.from_numpy(findings_present(data.labels[chosen]))
+    losses = nn.functional.binary_cross_entropy_with_logits(scores[:, 1:], target, reduction="none").sum(dim=1)
     right = (scores.argmax(dim=1) == labels).float()
     present = [labels == index for index in range(len(CLASSES)) if bool((labels == index).any())]
     return (

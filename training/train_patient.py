@@ -15,6 +15,7 @@ from training.features import FeatureSet, Sequences, pad
 from training.novelty import fit_distance
 from training.patient_model import PatientModel
 from training.stopping import BestWeights, Watch
+from training.targets import loss_sum, study_targets
 
 __all__ = ["PatientRecipe", "predict_patients", "train_patient", "vary_study"]
 
@@ -52,9 +53,14 @@ def train_patient(
     Parameters
     ----------
     model
-        Trained on the device it is on.
+        Trained on the device it is on, by the label mode it has.
     watch
         Told of each epoch.
+
+    Raises
+    ------
+    TrainingError
+        If a class, or the presence or absence of a finding, has no study.
     """
     device = model.feature_mean.device
     torch.manual_seed(recipe.seed)
@@ -69,12 +75,11 @@ def train_patient(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.learning_rate, total_steps=steps, pct_start=recipe.warm_up
     )
-    labels = train.labels()
-    frequency = np.bincount(labels, minlength=3) / len(labels)
-    classify = nn.CrossEntropyLoss(
-        weight=torch.as_tensor(1.0 / (3.0 * np.maximum(frequency, 1e-6)), dtype=torch.float32),
-        label_smoothing=recipe.label_smoothing,
-    ).to(device)
+    labels, taught = train.labels(), study_targets(train.records, model.labels, balanced=True)
+    judged = study_targets(validation.records, model.labels)
+    values, weight = torch.from_numpy(judged.values), torch.from_numpy(judged.weight)
+    truth = torch.from_numpy(validation.labels())
+    first_class = 0 if model.labels == "softmax" else 1  # of findings, "negative" has no logit
     best = BestWeights(recipe.patience)
     log = []
 
@@ -85,15 +90,16 @@ def train_patient(
             chosen = order[first : first + recipe.batch]
             varied = [vary_study(train.features[i], train.heights_mm(i), rng, recipe, deviation) for i in chosen]
             batch = pad([rows for rows, _ in varied], [heights for _, heights in varied], labels[chosen]).to(device)
-            loss = classify(model(batch.features, batch.position_mm, batch.mask).logits, batch.labels)
+            target, share = (torch.from_numpy(part[chosen]).to(device) for part in (taught.values, taught.weight))
+            raw = model(batch.features, batch.position_mm, batch.mask).logits[:, first_class:]
+            loss = loss_sum(raw, target, share, smoothing=recipe.label_smoothing) / share.sum().clamp(min=1e-6)
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
         logits, _ = predict_patients(model, validation)
-        truth = torch.from_numpy(validation.labels())
-        validation_loss = float(nn.functional.cross_entropy(logits, truth))
+        validation_loss = float(loss_sum(logits[:, first_class:], values, weight) / weight.sum())
         accuracy = float((logits.argmax(dim=1) == truth).float().mean())
         best.update(model, validation_loss)
         log.append({"epoch": epoch + 1, "loss": validation_loss, "accuracy": accuracy})

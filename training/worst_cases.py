@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_app.core.types import CLASSES, Verdict
+from edge_app.inference.predict import class_probabilities
 from training.data.prepared import PreparedSet
 from training.feature_cache import FeatureCache
 
@@ -56,7 +57,7 @@ def _sheet(case: Case, data: PreparedSet, cache: FeatureCache) -> bytes:
     members = np.flatnonzero(data.study_of_slice == case.study)
     members = members[data.seen[members]] if data.seen[members].any() else members
     logits = cache.rows(data, members, title="worst cases", quiet=True)[:, -len(CLASSES) :].astype(np.float64)
-    each = _probabilities(logits, independent=cache.model.labels == "findings")
+    each = class_probabilities(logits, cache.model.labels)
     wrong = int(np.argmax(case.probabilities))
     chosen = _choose(each[:, wrong], data.labels[members] > 0, data.lesion_area_mm2[members])
     images = data.inputs(members[chosen])
@@ -71,13 +72,6 @@ def _sheet(case: Case, data: PreparedSet, cache: FeatureCache) -> bytes:
         cv2.putText(sheet, words, (left + 6, 2 * _TILE - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.38, _WORDS, 1, cv2.LINE_AA)
     _, content = cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return content.tobytes()
-
-
-def _probabilities(logits: NDArray[np.float64], *, independent: bool) -> NDArray[np.float64]:
-    if independent:
-        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -50, 50))))
-    each = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(each / each.sum(axis=1, keepdims=True))
 
 
 def _choose(score: NDArray[np.float64], positive: NDArray[np.bool_], area: NDArray[np.float32]) -> NDArray[np.int64]:

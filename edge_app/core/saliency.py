@@ -1,4 +1,4 @@
-"""What of an image network's maps is shown."""
+"""What of an image network's maps is shown: where it found what speaks for a finding."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ def evidence(saliency: FloatArray, label: str) -> FloatArray:
     """Return (h, w): how much more each place speaks for `label` than for "negative".
 
     After a softmax a class's own map says nothing by itself: what adds the same to all three changes no probability.
+    Of a network that answers each finding for itself the map of "negative" is 0.
 
     Parameters
     ----------

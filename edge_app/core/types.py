@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "CLASSES",
+    "FINDINGS",
     "FloatArray",
     "ModelIdentity",
     "Reason",
@@ -34,6 +35,9 @@ FloatArray = NDArray[np.float32]
 
 CLASSES = ("negative", "hemorrhage", "ischemic")
 """Order of the classes in every logit and probability array."""
+
+FINDINGS = CLASSES[1:]
+"""What may be found, each for itself: a patient can have both."""
 
 
 class Verdict(str, Enum):
@@ -149,13 +153,15 @@ class SliceScores:
     """The image-level model's answer for one slice.
 
     `features` (F,) float32, `logits` (3,) float32 in `CLASSES` order, `saliency` (3, h, w) float32, one class
-    activation map per class, in the frame of the model input.
+    activation map per class, in the frame of the model input; `probabilities` (3,) float64 from the logits, not
+    calibrated (`edge_app.inference.predict.class_probabilities`).
     """
 
     sop_uid: str
     features: FloatArray
     logits: FloatArray
     saliency: FloatArray
+    probabilities: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,10 @@ Input and output names of the two networks (float32, dynamic N, B and T; T at mo
     ``features`` (B, T, F + 3: features and logits of each slice, foot to head), ``position_mm`` (B, T: height above
     the lowest slice), ``mask`` (B, T: 1 for a slice, 0 for padding) → ``logits`` (B, 3), ``attention`` (B, T: weight
     of each slice, sum 1), ``distance`` (B,: how unlike the training data the study is).
+
+How the three logits are read, is each network's ``labels``: ``softmax``, one answer out of `CLASSES`, as published and
+where a bundle does not say; or ``findings``, each finding for itself, the first logit being 0 and not read
+(SCREEN.md R22).
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_app.core.errors import BundleError
-from edge_app.core.types import CLASSES
+from edge_app.core.types import CLASSES, FINDINGS
 
 __all__ = [
     "IMAGE_FILE",
@@ -30,7 +34,9 @@ __all__ = [
     "MODEL_CARD_FILE",
     "PATIENT_FILE",
     "Calibration",
+    "FindingCalibration",
     "ImageModel",
+    "Labels",
     "Manifest",
     "OperatingPoint",
     "PatientModel",
@@ -44,6 +50,9 @@ MANIFEST_FILE = "manifest.json"
 IMAGE_FILE = "image.onnx"
 PATIENT_FILE = "patient.onnx"
 MODEL_CARD_FILE = "MODEL_CARD.md"
+
+Labels = Literal["softmax", "findings"]
+"""How a network's logits become probabilities (`edge_app.inference.predict.class_probabilities`)."""
 
 _RATES = ("sensitivity", "specificity")
 
@@ -67,6 +76,7 @@ class ImageModel(_Part):
     features: int = Field(gt=0)
     """F, the number of penultimate features."""
     input_size: tuple[int, int, int] = (3, 224, 224)
+    labels: Labels = "softmax"
 
 
 class PatientModel(_Part):
@@ -74,6 +84,7 @@ class PatientModel(_Part):
 
     architecture: str
     max_slices: int = Field(80, gt=0)
+    labels: Labels = "softmax"
     distance_threshold: float = Field(gt=0)
     """Studies whose ``distance`` lies above are unlike the training data: INDETERMINATE (SCREEN.md R20)."""
 
@@ -100,12 +111,37 @@ class ReliabilityBin(_Part):
     positives: int
 
 
-class Calibration(_Part):
-    """Probabilities are softmax(patient logits / temperature)."""
+class FindingCalibration(_Part):
+    """A finding's probability is sigmoid(slope · logit + intercept) (Platt, 1999)."""
 
-    method: Literal["temperature"] = "temperature"
-    temperature: float = Field(gt=0)
+    slope: float = Field(gt=0)
+    intercept: float
+
+
+class Calibration(_Part):
+    """What the patient network's logits are worth.
+
+    By ``temperature``, probabilities are softmax(logits / temperature): the network's labels are ``softmax``. By
+    ``platt`` each finding has a slope and an intercept of its own: the network's labels are ``findings``.
+    """
+
+    method: Literal["temperature", "platt"] = "temperature"
+    temperature: float | None = Field(None, gt=0)
+    findings: dict[Literal["hemorrhage", "ischemic"], FindingCalibration] | None = None
     reliability: tuple[ReliabilityBin, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Calibration:
+        if self.method == "temperature" and (self.temperature is None or self.findings is not None):
+            raise ValueError("method 'temperature' needs a temperature, and nothing of single findings")
+        if self.method == "platt" and (self.temperature is not None or set(self.findings or ()) != set(FINDINGS)):
+            raise ValueError(f"method 'platt' needs {' and '.join(FINDINGS)} in 'findings', and no temperature")
+        return self
+
+    @property
+    def labels(self) -> Labels:
+        """Return how the logits are read that it was fitted for."""
+        return "softmax" if self.method == "temperature" else "findings"
 
 
 class SiteThresholds(_Part):
@@ -160,6 +196,8 @@ class Manifest(_Part):
         missing += [name for name in ("hemorrhage", "ischemic") if name not in self.operating_points]
         if missing:
             raise ValueError(f"missing: {', '.join(missing)}")
+        if self.calibration.labels != self.patient.labels:
+            raise ValueError(f"calibration is for {self.calibration.labels}, patient.labels are {self.patient.labels}")
         return self
 
     def performance(self, label: str) -> tuple[float, float] | None:

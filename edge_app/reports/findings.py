@@ -24,6 +24,8 @@ _HAEMORRHAGE = CodedConcept("1386000", "SCT", "Intracranial haemorrhage")
 _INDETERMINATE = codes.SCT.Indeterminate
 _NOT_EVALUATED = codes.SCT.NotEvaluated
 
+_BETWEEN_THRESHOLDS = "Q-19"
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -53,16 +55,26 @@ def _haemorrhage_value(report: ReportInput) -> Any:
         return _NOT_EVALUATED
     if verdict is Verdict.HEMORRHAGE:
         return _SUSPECTED
-    return _INDETERMINATE if verdict is Verdict.INDETERMINATE else _NOT_DETECTED
+    if verdict is Verdict.INDETERMINATE:
+        return _by_score(report, "hemorrhage")
+    return _NOT_DETECTED
 
 
 def _ischaemia_value(report: ReportInput) -> Any:
     result = report.result
     if result.verdict is Verdict.ISCHEMIC or any("ischaemic signs also" in remark for remark in result.quality):
         return _SUSPECTED
-    if result.verdict is Verdict.NONE_DETECTED:
-        return _NOT_DETECTED
-    point = report.facts.operating_points.get("ischemic") if report.facts else None
-    if result.verdict is Verdict.HEMORRHAGE and point and result.probabilities:
-        return _NOT_DETECTED if result.probabilities["ischemic"] < point[0] else _INDETERMINATE
-    return _INDETERMINATE
+    return _NOT_DETECTED if result.verdict is Verdict.NONE_DETECTED else _by_score(report, "ischemic")
+
+
+def _by_score(report: ReportInput, label: str) -> Any:
+    """Return what a finding's own score says where the headline is not about it (SCREEN.md R22).
+
+    A score means nothing where the images were in doubt. Suspected is only what the headline, or a remark, says too.
+    """
+    result = report.result
+    point = report.facts.operating_points.get(label) if report.facts else None
+    doubtful = any(reason.code != _BETWEEN_THRESHOLDS for reason in result.reasons)
+    if doubtful or point is None or result.probabilities is None:
+        return _INDETERMINATE
+    return _NOT_DETECTED if result.probabilities[label] < point[0] else _INDETERMINATE

@@ -7,11 +7,12 @@ from datetime import datetime
 
 from edge_app.core.types import StudyResult
 from edge_app.store.crew import CrewEntry
+from edge_app.triage.decision import ISCHAEMIA_OFF
 from edge_app.ui import formats
 from edge_app.ui.facts import Moment, sending_is_off
 from edge_app.ui.identity import case_tag, display_name
 from edge_app.ui.notice_texts import notice_words
-from edge_app.ui.result_texts import about_ischaemia
+from edge_app.ui.result_texts import about_ischaemia, second_finding
 from edge_app.ui.rules import state_of
 from edge_app.ui.second_reading import second_words
 from edge_app.ui.snapshot import Snapshot, StudyView
@@ -167,7 +168,15 @@ def _verdict(snapshot: Snapshot, study: StudyView, state: ScreenState, language:
         if facts is not None and name in facts.thresholds:
             low, high = (formats.percent(value) for value in facts.thresholds[name])
             parts.append(text("card.point", language, low=low, high=high))
+        if also := second_finding(result, language):
+            parts.append(also)
     return " · ".join(parts)
+
+
+def _ischaemic_score(result: StudyResult | None) -> str:
+    if result is None or result.probabilities is None or ISCHAEMIA_OFF in result.quality:
+        return ""
+    return f"{result.probabilities['ischemic']:.2f}"
 
 
 def _series(study: StudyView, language: str) -> str:
@@ -215,6 +224,7 @@ def _qr(study: StudyView, state: ScreenState, now: Moment) -> str:
         "ai": state.value,
         "code": result.reasons[0].code if result and result.reasons else "",
         "ph": f"{result.probabilities['hemorrhage']:.2f}" if result and result.probabilities else "",
+        "pi": _ischaemic_score(result),
         "model": _model(result),
         "rev": str(result.revision) if result else "",
         "synthetic": "YES" if result and result.model and result.model.synthetic else "",

@@ -19,7 +19,7 @@ from edge_app.ui.snapshot import Snapshot, StudyView
 from edge_app.ui.states import RESULT_STATES, TERMINAL_STATES, ScreenState
 from edge_app.ui.strings import STRINGS, reason_text, text
 
-__all__ = ["about_ischaemia", "evidence", "result_texts"]
+__all__ = ["about_ischaemia", "evidence", "result_texts", "second_finding"]
 
 _BANDS = {
     ScreenState.HAEMORRHAGE: ("hemorrhage", "high"),
@@ -97,10 +97,17 @@ def _refusal(state: ScreenState, snapshot: Snapshot) -> str:
 
 
 def _second_line(state: ScreenState, result: StudyResult, reason: Reason | None, language: str) -> str:
-    """Return what stands beside the result: the second finding (R04), or why it is open."""
-    if state is ScreenState.HAEMORRHAGE and ISCHAEMIA_TOO in result.quality:
-        return text("ischaemia_too", language)
+    """Return what stands beside the result: the second finding with its own score (R04, R22), or why it is open."""
+    if state is ScreenState.HAEMORRHAGE:
+        return second_finding(result, language)
     return _reason(reason, language) if state is ScreenState.INDETERMINATE else ""
+
+
+def second_finding(result: StudyResult, language: str) -> str:
+    """Return that ischaemic signs are suspected beside a haemorrhage, with their score; "" where they are not."""
+    if ISCHAEMIA_TOO not in result.quality or result.probabilities is None:
+        return ""
+    return text("ischaemia_too_score", language, score=formats.percent(result.probabilities["ischemic"]))
 
 
 def evidence(snapshot: Snapshot, result: StudyResult | None, language: str) -> str:

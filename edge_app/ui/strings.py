@@ -177,6 +177,10 @@ STRINGS: dict[str, tuple[str, str]] = {
     "band.middle": ("middle", "mittel"),
     "band.low": ("low", "niedrig"),
     "ischaemia_too": ("+ ischaemic signs suspected", "+ Ischämiezeichen vermutet"),
+    "ischaemia_too_score": (
+        "+ ischaemic signs suspected · score {score}",
+        "+ Ischämiezeichen vermutet · Score {score}",
+    ),
     "ischaemia_off": ("ischaemic signs: not assessed", "Ischämiezeichen: nicht beurteilt"),
     "finding.haemorrhage": ("haemorrhage", "Blutung"),
     "finding.ischaemic": ("ischaemic signs", "Ischämiezeichen"),

@@ -22,7 +22,6 @@ from edge_app.core.config import AnalysisSettings
 from edge_app.core.errors import HeaderError
 from edge_app.core.reasons import SCANNER_REMARK, reason
 from edge_app.core.types import FloatArray, Reason, SliceHeader, SliceMeasures, SliceScores, StudyResult
-from edge_app.inference.predict import softmax
 from edge_app.preprocessing import prepare
 from edge_app.series.gate import check
 from edge_app.series.geometry import Stack, order_slices
@@ -207,7 +206,7 @@ class StudyAnalysis:
             ischaemia_output=self._settings.ischaemia_output,
             doubts=(poor,) if poor else (),
         )
-        keys = choose_key_slices(softmax(np.stack([score.logits for score in scores])), patient.attention)
+        keys = choose_key_slices(np.stack([score.probabilities for score in scores]), patient.attention)
         # Slices above the vertex hold no head and need no remark; a neck left out or thinned slices do.
         thinned = len(seen) < seen[-1] + 1
         part = f"judged from {len(seen)} of {len(stack.headers)} slices, vertex to skull base"

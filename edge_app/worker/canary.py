@@ -17,7 +17,7 @@ from edge_app.core.errors import BundleError, InputError, PixelError
 from edge_app.core.logs import get_logger, short
 from edge_app.core.types import FloatArray, StudyResult, StudyStatus
 from edge_app.inference.passport import onnx_file
-from edge_app.inference.predict import ImagePredictor, softmax
+from edge_app.inference.predict import ImagePredictor
 from edge_app.inference.select import open_network
 from edge_app.preprocessing import prepare
 from edge_app.store.ledger import Ledger
@@ -121,7 +121,7 @@ class Canary:
                 predictor = ImagePredictor(reference, models.manifest)
                 for row, image in prepared:
                     (scores,) = predictor.predict(image[None], [row.sop_uid])
-                    again = named(softmax(scores.logits))
+                    again = named(scores.probabilities)
                     difference = max(difference, *(abs(again[key] - value) for key, value in row.probabilities.items()))
         except BundleError as error:
             problem = error.message

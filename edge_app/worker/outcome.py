@@ -17,7 +17,6 @@ from edge_app.core.types import (
     StudyResult,
     StudyStatus,
 )
-from edge_app.inference.predict import softmax
 from edge_app.series.selection import Candidate, Selection
 from edge_app.worker.models import Models
 
@@ -102,7 +101,7 @@ def slice_rows(candidate: Candidate | None, scores: Mapping[str, SliceScores]) -
         SliceResult(
             header.sop_uid,
             round(position, 3),
-            named(softmax(scores[header.sop_uid].logits)) if header.sop_uid in scores else {},
+            named(scores[header.sop_uid].probabilities) if header.sop_uid in scores else {},
         )
         for header, position in zip(candidate.headers, positions, strict=True)
     )

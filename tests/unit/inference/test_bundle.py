@@ -4,6 +4,7 @@ import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,12 +113,27 @@ def test_a_missing_field_is_refused_by_name(folder: Path, field: str) -> None:
         (lambda body: body["operating_points"].pop("ischemic"), "ischemic"),
         (lambda body: body["operating_points"]["hemorrhage"].update(t_lo=0.9), "t_lo"),
         (lambda body: body["calibration"].update(temperature=0), "temperature"),
+        (lambda body: body["calibration"].update(method="platt"), "platt"),
+        (lambda body: body["patient"].update(labels="findings"), "calibration is for softmax"),
+        (lambda body: body["image"].update(labels="others"), "image.labels"),
     ],
 )
 def test_a_manifest_of_another_kind_is_refused(folder: Path, change: Callable[..., object], named: str) -> None:
     edit_manifest(folder, change)
     with pytest.raises(BundleError, match=named):
         load_bundle(folder)
+
+
+@pytest.mark.requirement("R22")
+def test_a_bundle_of_before_that_does_not_say_how_its_logits_are_read_is_softmax(folder: Path) -> None:
+    def as_before(body: dict[str, Any]) -> None:
+        for network in ("image", "patient"):
+            del body[network]["labels"]
+        del body["calibration"]["findings"]
+
+    edit_manifest(folder, as_before)
+    manifest = load_bundle(folder).manifest
+    assert (manifest.image.labels, manifest.patient.labels, manifest.calibration.labels) == ("softmax",) * 3
 
 
 def test_a_manifest_that_is_no_json_or_far_too_large_is_refused(folder: Path) -> None:

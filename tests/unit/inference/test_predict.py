@@ -8,9 +8,15 @@ import pytest
 from edge_app.core.errors import BackendError
 from edge_app.core.types import CLASSES, SliceScores
 from edge_app.inference.bundle import load_bundle
-from edge_app.inference.manifest import Manifest
+from edge_app.inference.manifest import Calibration, FindingCalibration, Manifest
 from edge_app.inference.onnx_backend import OnnxBackend
-from edge_app.inference.predict import ImagePredictor, PatientPredictor, softmax
+from edge_app.inference.predict import (
+    ImagePredictor,
+    PatientPredictor,
+    calls,
+    class_probabilities,
+    patient_probabilities,
+)
 from tests.bundles import FEATURES, image_network, patient_network, write_tiny_bundle
 
 
@@ -22,9 +28,10 @@ def manifest(tmp_path: Path) -> Manifest:
 @pytest.fixture
 def slices() -> list[SliceScores]:
     rng = np.random.default_rng(3)
+    numbers = [(rng.random(FEATURES, np.float32), rng.random(3, np.float32)) for _ in range(5)]
     return [
-        SliceScores(f"1.{i}", rng.random(FEATURES, np.float32), rng.random(3, np.float32), np.zeros((3, 7, 7), "f4"))
-        for i in range(5)
+        SliceScores(f"1.{i}", features, logits, np.zeros((3, 7, 7), "f4"), class_probabilities(logits, "softmax"))
+        for i, (features, logits) in enumerate(numbers)
     ]
 
 
@@ -36,6 +43,17 @@ def test_each_slice_gets_its_own_scores_in_order(manifest: Manifest) -> None:
     for image, score in zip(images, scores, strict=True):
         np.testing.assert_allclose(score.features, image.mean(axis=(1, 2)), atol=1e-5)
         assert score.saliency.shape == (3, 7, 7)
+        assert score.probabilities.sum() == pytest.approx(1.0)
+
+
+@pytest.mark.requirement("R22")
+def test_a_slice_may_show_both_findings_where_the_image_network_answers_each_for_itself(manifest: Manifest) -> None:
+    independent = manifest.model_copy(update={"image": manifest.image.model_copy(update={"labels": "findings"})})
+    with OnnxBackend(image_network(scale=9.0), threads=1) as backend:
+        (bright,) = ImagePredictor(backend, independent).predict(np.ones((1, 3, 224, 224), np.float32), ["1"])
+    expected = 1 / (1 + np.exp(-bright.logits[1:].astype(np.float64)))
+    np.testing.assert_allclose(bright.probabilities[1:], expected, atol=1e-12)
+    assert bright.probabilities[0] == pytest.approx(1 - expected.max())
 
 
 @pytest.mark.requirement("R28")
@@ -81,6 +99,40 @@ def test_probabilities_are_the_softmax_at_the_calibrations_temperature(
     assert answer.distance == pytest.approx(0.5)
 
 
+@pytest.mark.requirement("R22")
+def test_each_finding_of_a_patient_has_a_probability_of_its_own_calibrated_by_itself(
+    manifest: Manifest, slices: list[SliceScores]
+) -> None:
+    own = {
+        "hemorrhage": FindingCalibration(slope=0.5, intercept=-1.0),
+        "ischemic": FindingCalibration(slope=2.0, intercept=0.25),
+    }
+    calibration = Calibration(method="platt", findings=own)  # type: ignore[arg-type]
+    patient = manifest.patient.model_copy(update={"labels": "findings"})
+    independent = manifest.model_copy(update={"calibration": calibration, "patient": patient})
+    answers = {}
+    for name, bias in {"blood": (0, 6, 0), "both": (0, 6, 6), "neither": (0, -6, -6)}.items():
+        with OnnxBackend(patient_network(bias=bias), threads=1) as backend:
+            answers[name] = PatientPredictor(backend, independent).predict(slices, [0, 5, 10, 15, 20]).probabilities
+    logits = np.mean([s.logits for s in slices], axis=0) + 6.0
+    assert answers["both"]["hemorrhage"] == pytest.approx(1 / (1 + np.exp(1.0 - 0.5 * logits[1])), abs=1e-6)
+    assert answers["both"]["ischemic"] == pytest.approx(1 / (1 + np.exp(-0.25 - 2.0 * logits[2])), abs=1e-6)
+    assert answers["both"]["hemorrhage"] == answers["blood"]["hemorrhage"], "a second finding pushes the first down"
+    assert sum(answers["both"].values()) > 1.5, "both may be there"
+    assert answers["neither"]["negative"] == 1 - max(answers["neither"]["hemorrhage"], answers["neither"]["ischemic"])
+
+
+@pytest.mark.requirement("R22")
+def test_the_likeliest_class_is_negative_exactly_where_no_finding_is_likelier_than_not() -> None:
+    logits = np.random.default_rng(5).normal(0, 3, (500, 3))
+    found = class_probabilities(logits, "findings")
+    assert ((found.argmax(axis=1) == 0) == (logits[:, 1:] < 0).all(axis=1)).all()
+    said = calls(found, "findings")
+    assert (said[:, 1:] == (logits[:, 1:] >= 0)).all() and (said[:, 0] == ~said[:, 1:].any(axis=1)).all()
+    assert said[:, 1:].all(axis=1).any(), "some show both"
+    assert (calls(found, "softmax").sum(axis=1) == 1).all()
+
+
 def test_the_patient_network_sees_heights_above_the_lowest_slice(manifest: Manifest, slices: list[SliceScores]) -> None:
     with OnnxBackend(patient_network(distance=0.0, per_mm=1.0), threads=1) as backend:
         predictor = PatientPredictor(backend, manifest)
@@ -104,5 +156,9 @@ def test_a_patient_network_that_answers_infinity_is_an_error(manifest: Manifest,
             predictor.predict(slices, range(5))
 
 
-def test_softmax_survives_large_logits() -> None:
-    np.testing.assert_allclose(softmax(np.array([1000.0, 1000.0, -1000.0], np.float32)), [0.5, 0.5, 0.0])
+def test_probabilities_survive_large_logits() -> None:
+    large = np.array([1000.0, 1000.0, -1000.0], np.float32)
+    np.testing.assert_allclose(class_probabilities(large, "softmax"), [0.5, 0.5, 0.0])
+    np.testing.assert_allclose(class_probabilities(large, "findings"), [0.0, 1.0, 0.0])
+    warm = Calibration(temperature=2.0)
+    np.testing.assert_allclose(patient_probabilities(large, warm), [0.5, 0.5, 0.0])

@@ -26,6 +26,20 @@ RESULTS: dict[str, StudyResult] = {
 }
 
 
+def _scored(hemorrhage: float, ischemic: float, **changes: object) -> StudyResult:
+    own = {"negative": 1 - max(hemorrhage, ischemic), "hemorrhage": hemorrhage, "ischemic": ischemic}
+    return study_result(probabilities=own, **changes)  # type: ignore[arg-type]
+
+
+INDEPENDENT: dict[str, StudyResult] = {
+    "both": _scored(0.9, 0.8, quality=("ischaemic signs also suspected",)),
+    "one-open": _scored(0.9, 0.45),
+    "ischaemia-open": _scored(0.05, 0.45, verdict=Verdict.INDETERMINATE, reasons=(reason("Q-19", "ischaemic signs"),)),
+    "doubtful": _scored(0.05, 0.05, verdict=Verdict.INDETERMINATE, reasons=(reason("Q-16", "motion"),)),
+}
+"""Of a network that answers each finding for itself."""
+
+
 def make_input(result: StudyResult, **changes: object) -> ReportInput:
     hu = np.full((64, 64), 30, np.int16)
     pictures = {ct_uid(1, n): SliceImage(ct_uid(1, n), hu, (0.5, 0.5)) for n in (2, 4)}

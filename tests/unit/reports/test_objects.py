@@ -18,7 +18,7 @@ from edge_app.reports import Kind, ModelFacts, make_reports
 from edge_app.reports.header import ReportInput, derived_uid
 from edge_app.reports.words import headline
 from tests.stored_studies import ct_slice, ct_uid, study_result
-from tests.unit.reports.conftest import FACTS, RESULTS, make_input
+from tests.unit.reports.conftest import FACTS, INDEPENDENT, RESULTS, make_input
 
 BANNED = re.compile(r"\b(negative|normal|clear|safe|ruled?|diagnos\w*|treat\w*|lyse\w*|tpa)\b", re.IGNORECASE)
 
@@ -101,6 +101,7 @@ def test_not_detected_always_says_what_it_does_not_exclude() -> None:
     assert "Does not exclude haemorrhage or stroke" in all_text(made(make_input(RESULTS["revised"]))[Kind.SR])
 
 
+@pytest.mark.requirement("R22")
 @pytest.mark.parametrize(
     ("result", "finding", "value"),
     [
@@ -110,13 +111,22 @@ def test_not_detected_always_says_what_it_does_not_exclude() -> None:
         ("ischaemic", "AI haemorrhage", "Not detected"),
         ("ischaemic", "AI ischaemic signs", "Suspected"),
         ("indeterminate", "AI haemorrhage", "Indeterminate"),
+        ("indeterminate", "AI ischaemic signs", "Not detected"),
+        ("one-open", "AI haemorrhage", "Suspected"),
+        ("one-open", "AI ischaemic signs", "Indeterminate"),
+        ("ischaemia-open", "AI haemorrhage", "Not detected"),
+        ("ischaemia-open", "AI ischaemic signs", "Indeterminate"),
+        ("both", "AI haemorrhage", "Suspected"),
+        ("both", "AI ischaemic signs", "Suspected"),
+        ("doubtful", "AI haemorrhage", "Indeterminate"),
+        ("doubtful", "AI ischaemic signs", "Indeterminate"),
         ("refused", "AI haemorrhage", "Not Evaluated"),
         ("failed", "AI haemorrhage", "Not Evaluated"),
     ],
 )
 def test_highdicom_reads_each_finding_back(result: str, finding: str, value: str, tmp_path: Path) -> None:
     path = tmp_path / "sr.dcm"
-    made(make_input(RESULTS[result]))[Kind.SR].save_as(path, enforce_file_format=True)
+    made(make_input({**RESULTS, **INDEPENDENT}[result]))[Kind.SR].save_as(path, enforce_file_format=True)
     groups = hd.sr.srread(path).content.get_image_measurement_groups()
     found = {group.tracking_identifier: group for group in groups}
     (evaluation,) = found[finding].get_qualitative_evaluations()

@@ -9,9 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from edge_app.inference.manifest import OperatingPoint
-from training.calibrate import calibrated, choose_operating_point, fit_temperature, reliability_bins
+from edge_app.inference.manifest import Calibration, OperatingPoint
+from training.calibrate import (
+    calibrated,
+    choose_operating_point,
+    fit_calibration,
+    fit_platt,
+    fit_temperature,
+    reliability_bins,
+)
 from training.evaluate import Thresholds, evaluate_studies
+from training.targets import Targets
 
 from .conftest import random_study
 
@@ -22,15 +30,38 @@ def test_temperature_softens_overconfident_logits() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 600)
     logits = torch.from_numpy(np.eye(3)[labels] * 2.0 + 1.5 * rng.standard_normal((600, 3))) * 5.0
-    temperature = fit_temperature(logits, labels)
-    assert 3.0 < temperature < 8.0
-    assert np.allclose(calibrated(logits, temperature).sum(axis=1), 1.0)
+    calibration = fit_calibration(logits, Targets("softmax", labels.astype("f4"), np.ones(600, "f4")))
+    assert calibration.temperature is not None and 3.0 < calibration.temperature < 8.0
+    assert np.allclose(calibrated(logits, calibration).sum(axis=1), 1.0)
 
 
 def test_flawless_validation_does_not_make_every_answer_certain() -> None:
     labels = np.arange(90) % 3
     logits = torch.from_numpy(np.eye(3)[labels] * 9.0)
-    assert calibrated(logits, fit_temperature(logits, labels)).max() < 0.98
+    assert calibrated(logits, Calibration(temperature=fit_temperature(logits, labels))).max() < 0.98
+    sure = fit_platt(np.where(labels == 1, 9.0, -9.0), labels == 1)
+    assert 0.02 < 1 / (1 + np.exp(-(9.0 * sure.slope + sure.intercept))) < 0.98
+
+
+@pytest.mark.requirement("R22", "R23")
+def test_each_finding_is_calibrated_by_itself_on_the_studies_that_its_source_labels() -> None:
+    rng = np.random.default_rng(4)
+    true_logit = rng.normal(0, 2, (4000, 2))
+    present = rng.random((4000, 2)) < 1 / (1 + np.exp(-true_logit))
+    said = np.stack([np.zeros(4000), 3.0 * true_logit[:, 0] + 2.0, 0.5 * true_logit[:, 1] - 1.0], axis=1)
+    weight = np.ones((4000, 2), "f4")
+    weight[2000:, 1] = 0.0  # of another source, which says nothing of the second finding
+    present[2000:, 1] = True
+    found = fit_calibration(torch.from_numpy(said), Targets("findings", present.astype("f4"), weight)).findings
+    assert found is not None
+    assert (found["hemorrhage"].slope, found["hemorrhage"].intercept) == pytest.approx((1 / 3, -2 / 3), abs=0.08)
+    assert (found["ischemic"].slope, found["ischemic"].intercept) == pytest.approx((2.0, 2.0), abs=0.3)
+
+
+def test_a_network_that_knows_nothing_gets_a_slope_that_turns_no_answer_round() -> None:
+    logit, present = np.linspace(-3, 3, 60), np.arange(60) < 30
+    found = fit_platt(logit, present)
+    assert 0 < found.slope <= 0.126
 
 
 def test_the_lower_threshold_keeps_the_target_sensitivity() -> None:

@@ -69,12 +69,14 @@ def test_slices_of_another_preprocessing_than_the_networks_are_refused(prepared:
 
 @pytest.mark.parametrize(("arch", "recipe"), [(a, r) for a in ("gru", "transformer") for r in ("ours", "seed2023")])
 def test_every_patient_network_trains_and_is_read_again(
-    prepared: Path, image_folder: Path, tmp_path: Path, arch: str, recipe: str
+    prepared: Path, image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arch: str, recipe: str
 ) -> None:
     words = f"train patient --data {prepared} --image {image_folder} --out {tmp_path} --device cpu --epochs 2"
     assert main([*words.split(), "--arch", arch, "--recipe", recipe]) == 0
+    # Every study of this AISD has an infarct: nothing tells ischaemia from AISD.
+    assert ("no no-ischemic" in capsys.readouterr().err) == (recipe == "ours")
     model, description = load_patient(tmp_path)
-    assert description["recipe"] == recipe and not model.training
+    assert description["recipe"] == recipe and description["labels"] == "softmax" and not model.training
     assert (description["distance_threshold"] is None) == (recipe == "seed2023")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from edge_app.inference.manifest import Calibration
 from training.bootstrap import PatientBootstrap
 from training.operating import exact_lower_bound, operating_table, release_gates
 from training.reliability import calibration_error, calibration_slope, judge_calibration
@@ -23,7 +24,8 @@ def test_temperature_mends_certainty_and_the_report_shows_both() -> None:
     labels = rng.integers(0, 3, 600)
     logits = torch.from_numpy(4.0 * (np.eye(3)[labels] + 0.9 * rng.standard_normal((600, 3))))
     bootstrap = PatientBootstrap([str(i) for i in range(600)], rounds=50)
-    judged = judge_calibration(logits, labels, 3.5, bootstrap)
+    judged = judge_calibration(logits, labels, Calibration(temperature=3.5), bootstrap)
+    assert (judged["before"]["fitted"], judged["after"]["fitted"]) == ({"temperature": 1.0}, {"temperature": 3.5})
     before, after = judged["before"]["hemorrhage"], judged["after"]["hemorrhage"]
     assert after["ece"]["value"] < before["ece"]["value"]
     assert before["slope"] < 0.6 < after["slope"]

@@ -14,7 +14,8 @@ import torch
 
 from edge_app.cli import main
 from edge_app.core.types import CLASSES
-from edge_app.inference.manifest import Manifest
+from edge_app.inference.manifest import Calibration, Manifest
+from training import targets
 from training.experiment import save_image_network
 from training.families import Classifier
 from training.image_model import DEMO_ARCHITECTURE
@@ -77,7 +78,7 @@ def test_no_number_stands_without_its_n_interval_split_data_and_commit(evaluatio
         assert set(rates[name]) == {"value", "n", "ci95"}
     assert evaluation["side"] == "test" and evaluation["commit"] and len(evaluation["data"]["content_sha256"]) == 64
     assert set(evaluation["operating_points"]) == {"hemorrhage", "ischemic"}
-    assert evaluation["calibration"]["test"]["before"]["temperature"] == 1.0
+    assert evaluation["calibration"]["test"]["before"]["fitted"] == {"temperature": 1.0}
     for when in ("before", "after"):
         assert 0 <= evaluation["calibration"]["test"][when]["hemorrhage"]["ece"]["value"] <= 1
     assert set(evaluation["test"]["by_source"]) == {"rsna", "aisd"}
@@ -214,3 +215,21 @@ def test_the_answers_kept_are_those_of_the_networks(experiment: Path) -> None:
     kept = json.loads((experiment / "patient" / OPENED).read_text())["answers"]
     assert len(kept["keys"]) == len(kept["logits"]) == len(kept["distances"])
     assert np.isfinite(kept["logits"]).all()
+
+
+@pytest.mark.requirement("R22")
+def test_two_independent_findings_are_trained_calibrated_and_described_for_the_bundle(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "TEACHES", {})  # as if both sources labelled both: AISD here has no study without
+    train = f"train patient --data {experiment}/data --image {experiment}/image --device cpu --epochs 2"
+    assert run(f"{train} --out {tmp_path}/patient") == 0
+    judge = f"train evaluate --data {experiment}/data --image {experiment}/image --patient {tmp_path}/patient"
+    assert run(f"{judge} --device cpu --cases 1 --side validation --out {tmp_path}/report") == 0
+    evaluation, description = (json.loads((tmp_path / "report" / name).read_text()) for name in (EVALUATION, BUNDLE))
+    assert evaluation["networks"]["patient"]["labels"] == description["patient"]["labels"] == "findings"
+    assert description["image"]["labels"] == "softmax"
+    calibration = Calibration.model_validate(description["calibration"])
+    assert calibration.labels == "findings" and calibration.reliability
+    assert set(evaluation["calibration"]["validation"]["after"]["fitted"]) == {"hemorrhage", "ischemic"}
+    assert "by itself" in (tmp_path / "report" / REPORT).read_text()

@@ -15,8 +15,9 @@ from training.features import FeatureSet, extract_features
 from training.image_model import ImageModel
 from training.novelty import choose_distance_threshold, fit_distance
 from training.patient_model import PatientModel
-from training.shards import StudySet
+from training.shards import StudyRecord, StudySet
 from training.stopping import BestWeights
+from training.targets import LABEL_MODES, study_targets
 from training.train_image import ImageRecipe, balanced_batches, train_image
 from training.train_patient import PatientRecipe, predict_patients, train_patient, vary_study
 
@@ -68,12 +69,31 @@ def test_both_networks_train_and_answer(study_set: StudySet) -> None:
     assert len(log) == 1 and not image.training
     features = extract_features(image, study_set)
     assert [len(rows) for rows in features.features] == [len(r.slice_labels) for r in study_set.records]
-    patient = PatientModel(image.features + 3)
-    train_patient(patient, features, features, PatientRecipe(epochs=2, batch=6))
-    logits, distances = predict_patients(patient, features)
-    assert logits.shape == (18, 3) and distances.shape == (18,)
-    again, _ = predict_patients(patient, features)
-    assert torch.equal(logits, again)
+    for labels in LABEL_MODES:
+        patient = PatientModel(image.features + 3, labels=labels)
+        train_patient(patient, features, features, PatientRecipe(epochs=2, batch=6))
+        logits, distances = predict_patients(patient, features)
+        assert logits.shape == (18, 3) and distances.shape == (18,)
+        again, _ = predict_patients(patient, features)
+        assert torch.equal(logits, again)
+        assert bool(logits[:, 0].any()) == (labels == "softmax")
+
+
+@pytest.mark.requirement("R22")
+def test_a_study_teaches_only_the_finding_that_its_source_labels() -> None:
+    records = [
+        StudyRecord(1, label, "", "", 0.0, 0.0, (0.0,), (label,), (0.0,), source)
+        for label, source in [(1, "rsna"), (0, "rsna"), (2, "aisd"), (0, "aisd"), (1, ""), (2, "")]
+    ]
+    told = study_targets(records, "findings")
+    assert told.weight.tolist() == [[1, 0], [1, 0], [0, 1], [0, 1], [1, 1], [1, 1]]
+    assert told.values[told.weight > 0].tolist() == [1, 0, 1, 0, 1, 0, 0, 1]
+    balanced = study_targets(records, "findings", balanced=True)
+    for column in range(2):
+        weight, present = balanced.weight[:, column], told.values[:, column] > 0
+        assert weight[present].sum() == pytest.approx(weight[~present].sum())
+    with pytest.raises(TrainingError, match=r"no no-ischemic .* study .*"):
+        study_targets([records[i] for i in (0, 1, 2)], "findings")
 
 
 def test_studies_are_turned_upside_down_only_while_training() -> None:

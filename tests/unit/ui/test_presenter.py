@@ -102,11 +102,11 @@ def test_an_indeterminate_result_names_its_reason_and_hides_a_score_that_means_n
     assert unlike.score == ""
 
 
-@pytest.mark.requirement("R04", "R06")
+@pytest.mark.requirement("R04", "R06", "R22")
 def test_ischaemic_signs_beside_a_haemorrhage_are_its_second_line_and_unvalidated() -> None:
     model = show(snapshot(finished(Verdict.HEMORRHAGE, quality=(ISCHAEMIA_TOO,))))
     assert model.result.headline == ("HAEMORRHAGE", "SUSPECTED")
-    assert model.result.note == "+ ischaemic signs suspected"
+    assert model.result.note == "+ ischaemic signs suspected · score 3\u00a0%"
     assert [band.kind for band in model.bands] == [BandKind.UNVALIDATED]
 
 
