@@ -155,6 +155,14 @@ CREW_STRINGS: dict[str, tuple[str, str]] = {
         "Of 100 scans scoring like this, about {count} had haemorrhage (n={n}).",
         "Von 100 Scans mit diesem Score hatten etwa {count} eine Blutung (n={n}).",
     ),
+    "frequency_below": (
+        "Of 100 scans scoring like this, fewer than {count} had haemorrhage (n={n}).",
+        "Von 100 Scans mit diesem Score hatten weniger als {count} eine Blutung (n={n}).",
+    ),
+    "frequency_above": (
+        "Of 100 scans scoring like this, more than {count} had haemorrhage (n={n}).",
+        "Von 100 Scans mit diesem Score hatten mehr als {count} eine Blutung (n={n}).",
+    ),
     "frequency_none": (
         "Too few validation scans scored like this.",
         "Zu wenige Validierungsscans mit diesem Score.",

@@ -6,10 +6,12 @@ The worker leaves this in the store once per bundle; the screen never opens a bu
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_app.core.logs import get_logger
+from edge_app.triage.performance import rate
 
 __all__ = ["LEAST_SCANS", "ModelFacts", "Validation", "read_model_facts"]
 
@@ -32,6 +34,18 @@ class Validation:
     def of_hundred(self) -> int:
         """Return how many of 100 such scans had a haemorrhage."""
         return round(100 * self.positives / self.n)
+
+    @property
+    def fewer_than(self) -> int | None:
+        """Return the upper end of the 95 % interval in 100 scans where none had one: 0 of 64 is not "about 0"."""
+        high = rate(self.positives, self.n).high
+        return math.ceil(100 * high) if self.of_hundred == 0 and high is not None else None
+
+    @property
+    def more_than(self) -> int | None:
+        """Return the lower end of the 95 % interval in 100 scans where all had one."""
+        low = rate(self.positives, self.n).low
+        return math.floor(100 * low) if self.of_hundred == 100 and low is not None else None
 
 
 @dataclass(frozen=True, slots=True)

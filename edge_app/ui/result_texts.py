@@ -123,6 +123,10 @@ def evidence(snapshot: Snapshot, result: StudyResult | None, language: str) -> s
     like = facts.like(result.probabilities["hemorrhage"])
     if like is None:
         return text("frequency_none", language)
+    if like.fewer_than is not None:
+        return text("frequency_below", language, count=like.fewer_than, n=like.n)
+    if like.more_than is not None:
+        return text("frequency_above", language, count=like.more_than, n=like.n)
     return text("frequency", language, count=like.of_hundred, n=like.n)
 
 

@@ -134,7 +134,14 @@ def test_the_card_holds_everything_and_its_qr_neither_name_nor_birth_date(langua
     assert len(whole.qr.encode()) <= QR_BYTES
     for secret in ("MUSTERMANN", "ERIKA", "1951", "4711"):
         assert secret not in whole.qr
-    for part in ("ai=haemorrhage", "ph=0.87", "crew=disagree doctor", "id=UNCONFIRMED", "images=not reviewed"):
+    for part in (
+        "ai=haemorrhage",
+        "ph=0.87",
+        "pi=0.03",
+        "crew=disagree doctor",
+        "id=UNCONFIRMED",
+        "images=not reviewed",
+    ):
         assert part in whole.qr
 
 
@@ -182,6 +189,11 @@ def test_the_score_is_said_in_natural_frequencies_where_enough_scans_scored_alik
     assert said == "Of 100 scans scoring like this, about 81 had haemorrhage (n=412)."
     few = finished(Verdict.NONE_DETECTED, probabilities={"negative": 0.7, "hemorrhage": 0.3, "ischemic": 0.0})
     assert evidence(snapshot(few, models=models), few.result, "en") == "Too few validation scans scored like this."
+    for positives, n, words in ((0, 64, "fewer than 6"), (1, 400, "fewer than 2"), (2, 64, "about 3"),
+                                (64, 64, "more than 94"), (63, 64, "about 98")):  # fmt: skip
+        own = {"0" * 64: replace(FACTS, reliability=(Validation(0.0, 1.0, n, positives),))}
+        wanted = f"Of 100 scans scoring like this, {words} had haemorrhage (n={n})."
+        assert evidence(snapshot(bleeding, models=own), bleeding.result, "en") == wanted
     stroke = finished(Verdict.ISCHEMIC)
     assert evidence(snapshot(stroke, models=models), stroke.result, "en") == ""
     assert evidence(snapshot(bleeding), bleeding.result, "en") == ""
