@@ -14,6 +14,7 @@ from edge_app.store.crew import note_crew
 from edge_app.store.ledger import Ledger
 from edge_app.store.orders import Order, OrderMatch, put_match
 from edge_app.store.paths import StorePaths
+from edge_app.triage.decision import ISCHAEMIA_TOO
 from edge_app.ui.desk import CASE_ACTIVE_S
 from edge_app.ui.facts import START_GRACE_S, Moment
 from tests.ui.staging import NOW, PATIENTS, Scene, beat, leave_model
@@ -202,6 +203,7 @@ STATES: dict[str, Setup] = {
     "ai_stopped": Setup(_receiving, {"work": None}),
     "changed": Setup(_changed),
     "haemorrhage": Setup(_HAEMORRHAGE),
+    "haemorrhage_and_signs": Setup(_result("hemorrhage", Verdict.HEMORRHAGE, quality=(ISCHAEMIA_TOO,))),
     "ischaemic": Setup(_result("ischemic", Verdict.ISCHEMIC)),
     "none_detected": Setup(_result("negative", Verdict.NONE_DETECTED)),
     "read_first": Setup(_result("negative", Verdict.NONE_DETECTED), site={"read_first": True}),

@@ -16,6 +16,7 @@ from edge_app.core.types import ModelIdentity, Reason, SeriesOption, SliceResult
 from edge_app.simulator.study import SyntheticStudy, make_study
 from edge_app.store.ledger import FrameRow, Ledger
 from edge_app.store.paths import StorePaths, uid_hash
+from edge_app.triage.decision import ISCHAEMIA_TOO
 from edge_app.ui.facts import DEAD_AFTER_S
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -175,6 +176,8 @@ class Scene:
             Verdict.INDETERMINATE: (0.31, 0.05),
             None: None,
         }[verdict]
+        if scores and ISCHAEMIA_TOO in quality:
+            scores = (scores[0], 0.71)
         order = np.argsort(-smooth[: self.sent], kind="stable")
         keys: list[int] = []
         for index in order:
@@ -187,7 +190,7 @@ class Scene:
             verdict=verdict,
             probabilities=None
             if scores is None
-            else {"negative": round(1 - sum(scores), 3), "hemorrhage": scores[0], "ischemic": scores[1]},
+            else {"negative": round(1 - max(scores), 3), "hemorrhage": scores[0], "ischemic": scores[1]},
             reasons=reasons,
             series_uid=self.series_uid,
             slices=slices,
@@ -259,7 +262,7 @@ def leave_model(paths: StorePaths) -> None:
         "card": CARD,
         "thresholds": {"hemorrhage": [0.12, 0.62], "ischemic": [0.2, 0.6]},
         "reliability": [
-            {"lo": 0.0, "hi": 0.12, "n": 310, "positives": 6},
+            {"lo": 0.0, "hi": 0.12, "n": 310, "positives": 0},
             {"lo": 0.12, "hi": 0.62, "n": 88, "positives": 27},
             {"lo": 0.62, "hi": 1.0, "n": 412, "positives": 334},
         ],

@@ -66,6 +66,7 @@ def _train(arch: str, out: Path, ready: Ready) -> tuple[nn.Module, dict[str, Any
         ready.features["validation"],
         epochs=ready.sizes.patient_epochs,
         seed=ready.sizes.seed,
+        labels="softmax",  # as the figures that the documents give were measured
         changes={"patience": ready.sizes.patient_epochs},
         device=best_device(),
     )
