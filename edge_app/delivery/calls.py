@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from edge_app.core.errors import NetworkError
+from edge_app.delivery.pace import Pace
 
 __all__ = ["POLL_S", "Calls", "prepare_socket"]
 
@@ -50,11 +51,12 @@ def prepare_socket(connection: socket.socket, stalled_timeout_s: float) -> None:
 class Calls:
     """Runs one call after another on threads; `go_on` is asked about ten times a second while one runs.
 
-    The connection to cut is told by `watch`, as soon as there is one.
+    The connection to cut is told by `watch`, as soon as there is one. `pace` holds its rate while a call runs.
     """
 
-    def __init__(self, go_on: Callable[[], bool]) -> None:
+    def __init__(self, go_on: Callable[[], bool], pace: Pace | None = None) -> None:
         self._go_on = go_on
+        self._pace = pace
         self._socket: socket.socket | None = None
         self._is_cut = False
 
@@ -63,6 +65,8 @@ class Calls:
         self._socket = connection
         if self._is_cut:
             self.cut()
+        else:
+            self._adjust()
 
     def run(self, work: Callable[[], _T]) -> _T:
         """Return what `work` returns.
@@ -85,6 +89,7 @@ class Calls:
         thread.start()
         while thread.is_alive():
             thread.join(POLL_S)
+            self._adjust()
             if thread.is_alive() and not self._go_on():
                 self.cut()
                 thread.join(CUT_S)
@@ -94,6 +99,12 @@ class Calls:
                 raise problem[0]
             raise NetworkError(f"sending failed: {problem[0]}", remedy="It is tried again by itself.") from problem[0]
         return outcome[0]
+
+    def _adjust(self) -> None:
+        connection = self._socket
+        if self._pace is not None and connection is not None:
+            with contextlib.suppress(OSError):  # it was closed meanwhile
+                self._pace.adjust(connection)
 
     def cut(self) -> None:
         """Close the connection under the call's feet: its threads end, whatever they were waiting for."""

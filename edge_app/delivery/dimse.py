@@ -29,6 +29,7 @@ from edge_app.delivery.calls import Calls, prepare_socket
 from edge_app.delivery.compress import SMALLER, compressed, is_compressible
 from edge_app.delivery.items import Item
 from edge_app.delivery.link import Receipt
+from edge_app.delivery.pace import Pace
 from edge_app.store.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 __all__ = ["Link", "associate"]
@@ -158,6 +159,8 @@ class Link:
         uncompressed one as a fallback, and for images in smaller ones.
     go_on
         Asked about ten times a second while a call waits; False cuts the connection.
+    pace
+        Holds the rate of what is sent.
 
     Raises
     ------
@@ -173,9 +176,10 @@ class Link:
         go_on: Callable[[], bool],
         *,
         tls: ssl.SSLContext | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._address = address
-        self._calls = Calls(go_on)
+        self._calls = Calls(go_on, pace)
         self._open = contextlib.ExitStack()
         self._associating = associate(address, settings, _contexts(items), self._calls, tls=tls)
         self._assoc: Any = None

@@ -26,6 +26,7 @@ from edge_app.core.logs import get_logger, short
 from edge_app.delivery.address import Address, Protocol
 from edge_app.delivery.calls import Calls
 from edge_app.delivery.dimse import associate
+from edge_app.delivery.pace import Pace
 from edge_app.delivery.retry import Backoff
 from edge_app.delivery.web import WebLink
 from edge_app.store import proofs
@@ -46,7 +47,7 @@ _log = get_logger(__name__)
 class Prover:
     """Proves what a destination was sent, study by study, when nothing is left to send to it.
 
-    `before` is called before an association is opened.
+    `before` is called before an association is opened; `pace` holds the rate of what is sent.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Prover:
         go_on: Callable[[], bool],
         tls: ssl.SSLContext | None = None,
         before: Callable[[], None] = lambda: None,
+        pace: Pace | None = None,
         clock: MonotonicClock = monotonic_s,
     ) -> None:
         self._ledger = ledger
@@ -66,6 +68,7 @@ class Prover:
         self._go_on = go_on
         self._tls = tls
         self._before = before
+        self._pace = pace
         self._clock = clock
         self._backoff = Backoff(settings.retry_first_s, settings.retry_longest_s)
         self._looks: defaultdict[str, int] = defaultdict(int)
@@ -111,7 +114,7 @@ class Prover:
     def _ask_dicom(self, study_uid: str, objects: Mapping[str, str], *, commitment: bool) -> set[str] | None:
         """Ask for commitment, or return what the peer holds; None if the answer comes by another way, or never."""
         self._before()
-        calls = Calls(self._go_on)
+        calls = Calls(self._go_on, self._pace)
         answered = threading.Event()
 
         def handle_event_report(event: evt.Event) -> tuple[int, None]:

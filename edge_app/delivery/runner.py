@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from edge_app.core.clock import monotonic_s
 from edge_app.core.config import DeliverySettings
@@ -16,6 +16,7 @@ from edge_app.delivery.dimse import Link
 from edge_app.delivery.items import Item
 from edge_app.delivery.link import Sender
 from edge_app.delivery.mllp import MllpLink
+from edge_app.delivery.pace import Pace
 from edge_app.delivery.proof import Prover
 from edge_app.delivery.queue import DeliveryQueue
 from edge_app.delivery.standby import Standby
@@ -58,6 +59,7 @@ class Runner:
         self._settings = settings
         self._tls = tls if address.tls else None
         self._stop = threading.Event()
+        self._pace = Pace()
         dicom = address.protocol is Protocol.DICOM
         self._standby = Standby(ledger, settings, address, tls=self._tls) if dicom else None
         self._queue = DeliveryQueue(
@@ -72,7 +74,9 @@ class Runner:
             served=served,
             express=self._standby.send if self._standby else None,
         )
-        self._prover = Prover(ledger, settings, address, go_on=self._may_ask, tls=self._tls, before=self._make_room)
+        self._prover = Prover(
+            ledger, settings, address, go_on=self._may_ask, tls=self._tls, before=self._make_room, pace=self._pace
+        )
         self._acknowledger = Acknowledger(ledger, settings, address, go_on=self._may_ask, tls=self._tls)
         self._thread = threading.Thread(target=self._run, name=f"deliver {address.host}", daemon=True)
 
@@ -132,17 +136,24 @@ class Runner:
             return self._go_on() and go_on()
 
         if self._standby is None:
-            speak = MllpLink if self.address.protocol is Protocol.HL7 else WebLink
-            with speak(self.address, self._settings, alive_and_on, tls=self._tls) as spoken:
+            with self._spoken(alive_and_on) as spoken:
                 yield spoken
             return
         with ExitStack() as opened:
             self._standby.make_room()
             try:
-                link = opened.enter_context(Link(self.address, self._settings, items, alive_and_on, tls=self._tls))
+                link = opened.enter_context(
+                    Link(self.address, self._settings, items, alive_and_on, tls=self._tls, pace=self._pace)
+                )
             except NetworkError:
                 if alive_and_on():  # else it was cut from this side, for a message that the one held open will take
                     self._standby.doubt()
                 raise
             opened.enter_context(self._standby.other())
             yield link
+
+    def _spoken(self, go_on: Callable[[], bool]) -> AbstractContextManager[Sender]:
+        if self.address.protocol is Protocol.HL7:
+            return MllpLink(self.address, self._settings, go_on, tls=self._tls)
+        pace = self._pace if self.address.protocol.takes_images else None
+        return WebLink(self.address, self._settings, go_on, tls=self._tls, pace=pace)

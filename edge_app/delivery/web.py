@@ -20,6 +20,7 @@ from edge_app.delivery.calls import Calls, prepare_socket
 from edge_app.delivery.compress import SMALLER, compressed, is_compressible
 from edge_app.delivery.items import Item
 from edge_app.delivery.link import Receipt
+from edge_app.delivery.pace import Pace
 
 __all__ = ["WebLink"]
 
@@ -43,10 +44,11 @@ class WebLink:
         go_on: Callable[[], bool],
         *,
         tls: ssl.SSLContext | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._address = address
         self._settings = settings
-        self._calls = Calls(go_on)
+        self._calls = Calls(go_on, pace)
         self._tls = tls
         self._connection: http.client.HTTPConnection | None = None
         self._authorisation = _authorisation(address, settings)
