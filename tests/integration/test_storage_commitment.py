@@ -216,18 +216,19 @@ def test_a_request_survives_a_kill_and_is_reported_when_the_asker_comes_back(tmp
     dataset, scu = make_dataset(), Scu(answer=0x0110)
     receiver = start_process(tmp_path)
     try:
-        with scu.associating(receiver.port) as association:
+        # Neither association is released before its answer has arrived: pynetdicom would trip over both at once.
+        with scu.associating(receiver.port) as association, Ledger(StorePaths(tmp_path), "test") as ledger:
             assert send(association, dataset) == 0x0000
             assert _ask(association, [dataset], "1.2.3.4") == 0x0000
             scu.reports.get(timeout=60)
+            wait_until(lambda: any(request.tries for request in open_requests(ledger)), "the refusal is noted")
     finally:
         receiver.kill()
     again, scu = start_process(tmp_path), Scu()
     try:
-        with scu.associating(again.port):
+        with scu.associating(again.port), Ledger(StorePaths(tmp_path), "test") as ledger:
             kind, report = scu.reports.get(timeout=60)
-        assert (kind, report.TransactionUID) == (1, "1.2.3.4")
+            assert (kind, report.TransactionUID) == (1, "1.2.3.4")
+            wait_until(lambda: open_requests(ledger) == [], "the report is answered")
     finally:
         assert again.stop() == 0
-    with Ledger(StorePaths(tmp_path), "test") as ledger:
-        assert open_requests(ledger) == []
