@@ -34,6 +34,7 @@ from edge_app.core.types import FloatArray
 from edge_app.inference.manifest import Labels
 from edge_app.inference.predict import calls, class_probabilities
 from export.fold import fold_constants
+from export.fold_norms import fold_sum_norms
 from export.onnx_file import forget_origin, join_weights, write_facts
 
 __all__ = ["LENGTHS", "OPSET", "TOLERANCE", "ExportCheck", "export_image_model", "export_patient_model"]
@@ -189,6 +190,7 @@ def _export(
             trace(folder / "traced.onnx")
         gc.collect()  # exporters leave circles behind that hold whole graphs
         network = onnx.load(folder / "traced.onnx", load_external_data=False)
+        fold_sum_norms(network, folder)
         fold_constants(network, folder)
         network = onnx.shape_inference.infer_shapes(network, strict_mode=True, data_prop=True)
         _check(network, axes, norms)
