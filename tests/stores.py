@@ -10,6 +10,7 @@ from pathlib import Path
 from pydicom import Dataset
 from pynetdicom.dsutils import encode
 
+from edge_app.store.associations import close_association, open_association
 from edge_app.store.inbox import Inbox, Outcome
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
@@ -35,9 +36,9 @@ class Sender:
     def association(self, outcome: str = "released") -> Iterator[str]:
         """Open an association and close it with `outcome`."""
         name = f"association-{next(self._numbers)}"
-        self.ledger.open_association(name, "SIMCT", "MSU1", "test")
+        open_association(self.ledger, name, "SIMCT", "MSU1", "test")
         yield name
-        self.ledger.close_association(name, outcome)
+        close_association(self.ledger, name, outcome)
 
     def store(self, ds: Dataset, association: str) -> Outcome:
         """Take in one object, as after its last byte has come."""

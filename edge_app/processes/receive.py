@@ -14,6 +14,7 @@ from edge_app.core.errors import NetworkError, ProcessError
 from edge_app.core.logs import get_logger
 from edge_app.receiver.server import Receiver
 from edge_app.receiver.worklist import WorklistWatch
+from edge_app.store.associations import close_orphaned_associations
 from edge_app.store.inbox import Inbox
 from edge_app.store.ledger import Ledger
 from edge_app.store.lock import hold_alone
@@ -66,7 +67,7 @@ def run(
     """
     paths = StorePaths(settings.data)
     with Ledger(paths, "receive") as ledger, hold_alone(paths.root / "receive.lock"):
-        ledger.close_orphaned_associations()
+        close_orphaned_associations(ledger)
         swept = sweep_orphans(ledger)
         _log.event(200, "store opened", removed=swept.removed, quarantined=swept.quarantined)
         inbox = Inbox(ledger, settings.receiver.min_free_bytes)

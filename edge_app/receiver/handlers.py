@@ -22,6 +22,7 @@ from edge_app.receiver.listener import Waiting
 from edge_app.receiver.refusals import Refusals
 from edge_app.receiver.status import SUCCESS, status_of
 from edge_app.receiver.tls import fingerprint_of
+from edge_app.store.associations import close_association, open_association
 from edge_app.store.inbox import Inbox
 from edge_app.store.ledger import Ledger
 
@@ -80,7 +81,7 @@ class OpenAssociations:
         # A new id for each try: one whose commit failed may be there all the same.
         association_id, calling_aet = uuid.uuid4().hex, association.requestor.ae_title.strip()
         try:
-            self._ledger.open_association(association_id, calling_aet, self._called_aet, _peer(association))
+            open_association(self._ledger, association_id, calling_aet, self._called_aet, _peer(association))
         except sqlite3.Error as error:
             raise StoreError(
                 f"the association cannot be noted in the ledger: {error}", remedy="Check the disk, then send again."
@@ -89,7 +90,7 @@ class OpenAssociations:
             if association in self._ids:
                 self._ids[association] = association_id
                 return association_id
-        self._ledger.close_association(association_id, "aborted")
+        close_association(self._ledger, association_id, "aborted")
         raise StoreError("the association ended while it was noted", remedy="Send again.")
 
     def all(self) -> list[Any]:
@@ -206,7 +207,7 @@ def handle_store(event: evt.Event, inbox: Inbox, open_associations: OpenAssociat
 def _close(association: object, outcome: str, open_associations: OpenAssociations, ledger: Ledger) -> None:
     association_id = open_associations.remove(association)
     if association_id:
-        ledger.close_association(association_id, outcome)
+        close_association(ledger, association_id, outcome)
         _log.event(202, "association closed", association=association_id, outcome=outcome)
 
 

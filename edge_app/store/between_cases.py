@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edge_app.core.clock import boot_id, monotonic_s
 from edge_app.core.types import StudyStatus
+from edge_app.store.associations import associations
 from edge_app.store.ledger import Ledger
 
 __all__ = ["case_under_way"]
@@ -17,7 +18,7 @@ def case_under_way(ledger: Ledger, quiet_s: float) -> str:
     if states:
         return f"a study is {sorted(states)[0]}"
     boot, now_s = boot_id(), monotonic_s()
-    peers = [row for row in ledger.associations() if row.boot_id == boot]
+    peers = [row for row in associations(ledger) if row.boot_id == boot]
     if any(row.outcome == "open" for row in peers):
         return "a peer has an association open"
     newest = ledger.read("SELECT MAX(received_s) FROM instances WHERE boot_id = ?", boot)[0][0]

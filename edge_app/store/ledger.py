@@ -21,9 +21,9 @@ from edge_app.core.types import StudyResult, StudyStatus
 from edge_app.store import audit, schema
 from edge_app.store.lock import hold_in_turn
 from edge_app.store.paths import StorePaths
-from edge_app.store.rows import AssociationRow, FrameRow, HeartbeatRow, InstanceRow, StudyRow
+from edge_app.store.rows import FrameRow, HeartbeatRow, InstanceRow, StudyRow
 
-__all__ = ["AssociationRow", "FrameRow", "HeartbeatRow", "InstanceRow", "Ledger", "StudyRow"]
+__all__ = ["FrameRow", "HeartbeatRow", "InstanceRow", "Ledger", "StudyRow"]
 
 
 class Ledger:
@@ -119,56 +119,6 @@ class Ledger:
             return self._db.execute(sql, values).fetchall()
 
     # Receiving --------------------------------------------------------------------------------------------------
-
-    def open_association(self, association_id: str, calling_aet: str, called_aet: str, peer: str) -> None:
-        """Note that a peer has been let in."""
-        with self.transaction() as db:
-            db.execute(
-                "INSERT INTO associations (id, calling_aet, called_aet, peer, opened_utc, opened_s, boot_id, pid) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    association_id,
-                    calling_aet,
-                    called_aet,
-                    peer,
-                    utc_iso(utc_now()),
-                    monotonic_s(),
-                    self._boot_id,
-                    os.getpid(),
-                ),
-            )
-            self.audit("association_opened", {"id": association_id, "calling_aet": calling_aet, "peer": peer})
-
-    def close_association(self, association_id: str, outcome: str) -> None:
-        """Note how an association ended: released, aborted or lost; the first word counts."""
-        with self.transaction() as db:
-            cursor = db.execute(
-                "UPDATE associations SET closed_utc = ?, closed_s = ?, outcome = ? WHERE id = ? AND outcome = 'open'",
-                (utc_iso(utc_now()), monotonic_s(), outcome, association_id),
-            )
-            if cursor.rowcount:
-                self.audit("association_closed", {"id": association_id, "outcome": outcome})
-
-    def close_orphaned_associations(self) -> None:
-        """Mark associations as lost that a receiver left open when it died; called when a receiver starts."""
-        with self.transaction() as db:
-            db.execute(
-                "UPDATE associations SET outcome = 'lost', closed_utc = ?, closed_s = ? WHERE outcome = 'open'",
-                (utc_iso(utc_now()), monotonic_s()),
-            )
-
-    def associations(self, study_uid: str | None = None) -> list[AssociationRow]:
-        """Return the associations that brought a study (or all), oldest first."""
-        columns = "id, calling_aet, called_aet, peer, opened_utc, opened_s, closed_utc, closed_s, outcome, boot_id, pid"
-        if study_uid is None:
-            rows = self._rows(f"SELECT {columns} FROM associations ORDER BY rowid")
-        else:
-            rows = self._rows(
-                f"SELECT {columns} FROM associations WHERE id IN "
-                "(SELECT DISTINCT association_id FROM instances WHERE study_uid = ?) ORDER BY rowid",
-                study_uid,
-            )
-        return [AssociationRow(*row) for row in rows]
 
     def find_instance(self, sop_uid: str) -> InstanceRow | None:
         """Return an acknowledged instance, or None."""

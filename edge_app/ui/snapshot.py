@@ -9,6 +9,7 @@ from typing import Any
 
 from edge_app.core.clock import boot_id, monotonic_s, utc_now
 from edge_app.core.types import StudyResult, StudyStatus
+from edge_app.store.associations import associations
 from edge_app.store.crew import CrewEntry, crew_entries
 from edge_app.store.ledger import FrameRow, HeartbeatRow, Ledger
 from edge_app.store.notices import NoticeState, latest_notices
@@ -179,7 +180,7 @@ class SnapshotSource:
                 view = replace(view, status=row.status, patient=row.patient, progress=row.progress)
                 view = self._with_result(view, row.updated_utc)
             if position == 0:
-                ends = self._ledger.associations(uid)
+                ends = associations(self._ledger, uid)
                 view = replace(view, association=ends[-1].outcome if ends else "")
             studies.append(view)
         announced, lkw = self._announced()

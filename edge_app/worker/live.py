@@ -24,6 +24,7 @@ from edge_app.core.logs import get_logger, short
 from edge_app.core.reasons import reason
 from edge_app.core.types import StudyResult, StudyStatus
 from edge_app.series.selection import CT_IMAGE_STORAGE
+from edge_app.store.associations import associations
 from edge_app.store.choices import SeriesChoice, series_choice, studies_chosen_for
 from edge_app.store.ledger import FrameRow, InstanceRow, Ledger
 from edge_app.worker.canary import Canary
@@ -232,7 +233,7 @@ class Worker:
     def _advance(self, study: LiveStudy) -> bool:
         """Do the next thing for a study that is complete; False while it is not."""
         if study.complete_since_s is None:
-            if not study.judge(self._ledger.associations(study.uid)).complete:
+            if not study.judge(associations(self._ledger, study.uid)).complete:
                 return False
             study.complete_since_s = self._clock()
             study.analysis.keep_only(study.shown)

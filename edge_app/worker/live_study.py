@@ -12,7 +12,7 @@ from edge_app.series.completeness import AssociationState, Completeness, expecte
 from edge_app.series.head import vertex_seen
 from edge_app.series.selection import CT_IMAGE_STORAGE, Candidate
 from edge_app.store.choices import SeriesChoice
-from edge_app.store.ledger import AssociationRow, InstanceRow
+from edge_app.store.rows import AssociationRow, InstanceRow
 from edge_app.worker.analyse import StudyAnalysis
 from edge_app.worker.models import Models
 from edge_app.worker.publish import patient_band, progress

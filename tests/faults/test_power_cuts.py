@@ -30,6 +30,7 @@ _TAKE_IN = """
 import os, sys
 from pathlib import Path
 from edge_app.core.errors import InputError
+from edge_app.store.associations import open_association
 from edge_app.store.inbox import Inbox
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
@@ -37,7 +38,7 @@ from tests.instances import add, make_instance
 acknowledged = os.open(sys.argv[1] + ".acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 with Ledger(StorePaths(Path(sys.argv[1])), "receive") as ledger:
     inbox = Inbox(ledger, 0)
-    ledger.open_association("a1", "SCANNER", "MSU1", "test")
+    open_association(ledger, "a1", "SCANNER", "MSU1", "test")
     for number in range(int(sys.argv[2])):
         # Two studies, one image again, one conflict, one object for quarantine: every way through the inbox.
         name = f"1.2.{number if number != 5 else 4}"

@@ -23,6 +23,7 @@ from pynetdicom.sop_class import Verification
 from edge_app.core.config import ReceiverSettings, Settings
 from edge_app.receiver.contexts import IMAGE_CLASSES
 from edge_app.receiver.server import Receiver
+from edge_app.store.associations import associations
 from edge_app.store.inbox import Inbox
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
@@ -57,7 +58,7 @@ class Running:
         return self.receiver.port
 
     def outcomes(self) -> list[str]:
-        return [row.outcome for row in self.ledger.associations()]
+        return [row.outcome for row in associations(self.ledger)]
 
 
 @contextmanager

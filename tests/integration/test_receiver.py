@@ -23,8 +23,10 @@ from pydicom.uid import (
 
 from edge_app.core.errors import NetworkError, StoreError
 from edge_app.processes import receive
+from edge_app.receiver import handlers
 from edge_app.receiver.contexts import IMAGE_SYNTAXES
 from edge_app.store import audit
+from edge_app.store.associations import associations
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
 from tests.instances import STUDY_UID, make_dataset, write_files
@@ -53,7 +55,7 @@ def test_dcmtk_pushes_a_study_and_every_slice_is_in_the_ledger(tmp_path: Path) -
         assert {row.sop_uid for row in rows} == {str(dcmread(f).SOPInstanceUID) for f in files}
         assert len(rows) == 12
         _wait_for(running, "released")
-        (association,) = running.ledger.associations(STUDY_UID)
+        (association,) = associations(running.ledger, STUDY_UID)
         assert (association.calling_aet, association.called_aet) == ("STORESCU", "MSU1")
         with running.ledger.transaction() as db:
             assert audit.verify(db) is None
@@ -193,7 +195,7 @@ def test_an_association_that_could_not_be_noted_takes_instances_once_the_disk_is
             assert running.outcomes() == []
         assert send(association, make_dataset("1.2.3")) == 0x0000
         (row,) = running.ledger.instances()
-        (noted,) = running.ledger.associations(STUDY_UID)
+        (noted,) = associations(running.ledger, STUDY_UID)
         assert (row.sop_uid, noted.calling_aet, noted.outcome) == ("1.2.3", "SCANNER", "open")
         sender.close()
         _wait_for(running, "released")
@@ -203,7 +205,7 @@ def test_an_association_that_cannot_be_noted_brings_nothing_in(tmp_path: Path, m
     def fail(*_arguments: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(Ledger, "open_association", fail)
+    monkeypatch.setattr(handlers, "open_association", fail)
     with receiving(tmp_path) as running, associating(running.port) as association:
         assert send(association, make_dataset()) == 0xA701
         assert running.ledger.instances() == []

@@ -11,6 +11,7 @@ from pydicom import dcmread
 from pynetdicom.association import Association
 
 from edge_app.store import audit
+from edge_app.store.associations import associations
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
 from tests.instances import encode, make_dataset
@@ -64,6 +65,6 @@ def test_every_acknowledged_slice_survives(tmp_path: Path, kill_at: int) -> None
             assert hashlib.sha256(encode(dcmread(tmp_path / row.path))).hexdigest() == row.sha256
         on_disk = {p.relative_to(tmp_path).as_posix() for p in (tmp_path / "instances").rglob("*") if p.is_file()}
         assert on_disk == {row.path for row in rows.values()}
-        assert [row.outcome for row in ledger.associations()] == ["lost"]
+        assert [row.outcome for row in associations(ledger)] == ["lost"]
         with ledger.transaction() as db:
             assert audit.verify(db) is None

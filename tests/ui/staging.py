@@ -14,6 +14,7 @@ import numpy as np
 
 from edge_app.core.types import ModelIdentity, Reason, SeriesOption, SliceResult, StudyResult, StudyStatus, Verdict
 from edge_app.simulator.study import SyntheticStudy, make_study
+from edge_app.store.associations import close_association, open_association
 from edge_app.store.ledger import FrameRow, Ledger
 from edge_app.store.paths import StorePaths, uid_hash
 from edge_app.triage.decision import ISCHAEMIA_TOO
@@ -79,7 +80,7 @@ class Scene:
     def _receive(self, count: int | None, association: str) -> Scene:
         paths, count = self.ledger.paths, self.count if count is None else count
         name = f"association-{self.number}-{self.sent}"
-        self.ledger.open_association(name, "CT1", "MSU1", "127.0.0.1")
+        open_association(self.ledger, name, "CT1", "MSU1", "127.0.0.1")
         for index in range(self.sent, min(self.sent + count, self.count)):
             uid = self.sop_uid(index)
             self.ledger.add_instance(
@@ -113,7 +114,7 @@ class Scene:
             )
         self.sent = min(self.sent + count, self.count)
         if association != "open":
-            self.ledger.close_association(name, association)
+            close_association(self.ledger, name, association)
         return self
 
     def note(self, status: StudyStatus, analysed: int = 0, expected: int | None = None) -> Scene:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edge_app.core.types import StudyResult, StudyStatus
 from edge_app.store import audit
+from edge_app.store.associations import close_association, open_association
 from edge_app.store.crew import crew_entries, note_crew
 from edge_app.store.ledger import Ledger
 from edge_app.store.overview import acknowledgements, delivery_counts, last_peer_s, usual_delay_s
@@ -55,9 +56,9 @@ def test_a_study_is_counted_from_its_outbox_to_the_last_object_taken(ledger: Led
 
 def test_the_last_peer_and_the_last_acknowledgement(ledger: Ledger) -> None:
     assert last_peer_s(ledger) is None and acknowledgements(ledger) == {}
-    ledger.open_association("a", "CT1", "MSU1", "10.0.0.1:104")
+    open_association(ledger, "a", "CT1", "MSU1", "10.0.0.1:104")
     opened = last_peer_s(ledger)
-    ledger.close_association("a", "released")
+    close_association(ledger, "a", "released")
     closed = last_peer_s(ledger)
     assert opened is not None and closed is not None and closed >= opened
     with ledger.transaction() as db:

@@ -11,6 +11,7 @@ import pytest
 
 from edge_app.core.errors import StoreError
 from edge_app.store import audit
+from edge_app.store.associations import associations, close_association, close_orphaned_associations, open_association
 from edge_app.store.inbox import Inbox
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
@@ -56,25 +57,25 @@ def test_threads_share_a_ledger_and_the_audit_chain_holds(ledger: Ledger) -> Non
 
 
 def test_an_association_ends_once_and_the_first_word_counts(ledger: Ledger) -> None:
-    ledger.open_association("a1", "SCANNER", "MSU1", "10.0.0.1:104")
-    ledger.close_association("a1", "released")
-    ledger.close_association("a1", "aborted")
-    (row,) = ledger.associations()
+    open_association(ledger, "a1", "SCANNER", "MSU1", "10.0.0.1:104")
+    close_association(ledger, "a1", "released")
+    close_association(ledger, "a1", "aborted")
+    (row,) = associations(ledger)
     assert (row.outcome, row.calling_aet) == ("released", "SCANNER")
     assert _events(ledger) == ["association_opened", "association_closed"]
 
 
 def test_associations_of_a_dead_receiver_are_lost(ledger: Ledger) -> None:
-    ledger.open_association("a1", "SCANNER", "MSU1", "10.0.0.1:104")
-    ledger.close_orphaned_associations()
-    assert [row.outcome for row in ledger.associations()] == ["lost"]
+    open_association(ledger, "a1", "SCANNER", "MSU1", "10.0.0.1:104")
+    close_orphaned_associations(ledger)
+    assert [row.outcome for row in associations(ledger)] == ["lost"]
 
 
 def test_only_the_associations_that_brought_a_study_are_its_own(ledger: Ledger, inbox: Inbox) -> None:
     for name in ("a1", "a2"):
-        ledger.open_association(name, "SCANNER", "MSU1", "10.0.0.1:104")
+        open_association(ledger, name, "SCANNER", "MSU1", "10.0.0.1:104")
     add(inbox, make_instance(), association_id="a2")
-    assert [row.id for row in ledger.associations(STUDY_UID)] == ["a2"]
+    assert [row.id for row in associations(ledger, STUDY_UID)] == ["a2"]
 
 
 def test_another_process_commit_changes_the_data_version(ledger: Ledger) -> None:

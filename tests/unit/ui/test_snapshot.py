@@ -8,6 +8,7 @@ import pytest
 from edge_app.core.clock import utc_now
 from edge_app.core.reasons import reason
 from edge_app.core.types import StudyResult, StudyStatus
+from edge_app.store.associations import open_association
 from edge_app.store.crew import note_crew
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
@@ -52,7 +53,7 @@ def test_instances_make_a_study_visible_before_the_worker_has_seen_it(tmp_path: 
     with Ledger(StorePaths(tmp_path), "screen") as ledger:
         source = SnapshotSource(ledger)
         assert source.read().current is None
-        ledger.open_association("a", "CT", "MSU1", "peer")
+        open_association(ledger, "a", "CT", "MSU1", "peer")
         arrive(ledger, "1.1", 1)
         arrive(ledger, "1.1", 2, "1.2.840.10008.5.1.4.1.1.7")
         study = source.read().current

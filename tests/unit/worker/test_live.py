@@ -15,6 +15,7 @@ from edge_app.core.config import AnalysisSettings, CompletenessSettings, Setting
 from edge_app.core.errors import BackendError
 from edge_app.core.types import FloatArray, SliceScores, StudyResult, StudyStatus, Verdict
 from edge_app.simulator import make_study, to_datasets
+from edge_app.store.associations import associations
 from edge_app.store.ledger import Ledger, StudyRow
 from edge_app.store.paths import StorePaths, uid_hash
 from edge_app.worker.live import Worker
@@ -52,7 +53,7 @@ class Bench:
     def advance(self, seconds: float) -> None:
         """Move the clock to `seconds` after the last thing that was received."""
         received = [row.received_s for row in self.ledger.instances()]
-        closed = [row.closed_s for row in self.ledger.associations() if row.closed_s is not None]
+        closed = [row.closed_s for row in associations(self.ledger) if row.closed_s is not None]
         self.clock.now_s = max([self.clock.now_s, *received, *closed]) + seconds
 
     def settle(self) -> None:
