@@ -22,6 +22,7 @@ from tests.ui.scenes import STATES, build
 FACES = {
     "changed": ScreenState.RECEIVING,
     "receiver_refused": ScreenState.RECEIVER_STOPPED,
+    "haemorrhage_and_signs": ScreenState.HAEMORRHAGE,
     "indeterminate_quality": ScreenState.INDETERMINATE,
 }
 
