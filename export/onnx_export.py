@@ -11,8 +11,10 @@ the batch and the sequence of a GRU free.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import hashlib
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -109,6 +111,9 @@ def export_image_model(
         if program is None:
             raise ExportError("torch exported nothing", remedy="Use another version of torch.")
         program.save(str(target), external_data=True)
+        # The exporter's rewriting rules keep the graph that they saw last, and with it a copy of the weights.
+        for value in program.model.graph.initializers.values():
+            value.const_value = None
 
     batches = [slices[:2], *(slices[i : i + 1] for i in range(len(slices)))]
     norms = sum(isinstance(module, nn.LayerNorm) for module in model.modules())
@@ -184,11 +189,12 @@ def _export(
     model = model.eval().to(memory_format=torch.contiguous_format)
     # First, so that the memory of torch's intermediate values is free again when the exporter wants some.
     wanted = [_torch_answer(model, batch) for batch in batches]
+    _free()
     with tempfile.TemporaryDirectory(prefix="msu-export-") as name:
         folder = Path(name)
         with _quiet(), torch.no_grad():
             trace(folder / "traced.onnx")
-        gc.collect()  # exporters leave circles behind that hold whole graphs
+        _free()
         network = onnx.load(folder / "traced.onnx", load_external_data=False)
         fold_sum_norms(network, folder)
         fold_constants(network, folder)
@@ -205,6 +211,13 @@ def _export(
         while chunk := file.read(1 << 22):
             digest.update(chunk)
     return ExportCheck(path, digest.hexdigest(), *check)
+
+
+def _free() -> None:
+    """Give back what torch and the exporter leave behind: circles that hold whole graphs, and what C's library keeps."""
+    gc.collect()
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
+        library.malloc_trim(0)
 
 
 def _check(network: onnx.ModelProto, axes: dict[str, dict[int, str]], norms: int) -> None:
