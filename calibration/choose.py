@@ -53,6 +53,8 @@ def choose_int8(
     target: Target,
     calibrator: Calibrator | Literal["auto"] = "auto",
     labels: Labels = "softmax",
+    scan_always: bool = True,
+    whole_at_least: bool = False,
     say: Callable[[str], None] = lambda _: None,
     on_layer: Callable[[], None] = lambda: None,
 ) -> Chosen8:
@@ -70,6 +72,10 @@ def choose_int8(
         How the network's logits are read.
     judge
         Compares a network with FP32 on the patients set apart, against `BUDGET`.
+    scan_always
+        Scan the layers, for whoever reads the report, even where the whole network keeps the budget.
+    whole_at_least
+        Where nothing keeps the budget, return the whole network in INT8, whose `judged` says so, instead of raising.
 
     Raises
     ------
@@ -98,6 +104,8 @@ def choose_int8(
             best = change, how, report
     assert best is not None  # CALIBRATORS is not empty
     _, chosen, whole = best
+    if whole.passed and not scan_always:
+        return Chosen8(*make(layers, chosen), chosen, tried, (), (), whole)
     limits = {layer.activation: histograms[layer.activation].limit(chosen) for layer in layers}
     say(f"scan of {len(layers)} layers, {len(images)} slices each")
     effects = scan_layers(model, layers, limits, images, labels=labels, on_layer=on_layer)
@@ -111,6 +119,8 @@ def choose_int8(
             return Chosen8(made, placement, scales, chosen, tried, tuple(effects), tuple(sorted(gone)), report)
         say(f"{left_out} layers left out: {'; '.join(report.failures)}")
         left_out = max(1, left_out * 2)
+    if whole_at_least:
+        return Chosen8(*make(layers, chosen), chosen, tried, tuple(effects), (), whole)
     raise ExportError(
         f"no part of the network keeps the accuracy budget in INT8: {'; '.join(report.failures)}",
         remedy="Calibrate on more slices, or leave INT8 out for it.",

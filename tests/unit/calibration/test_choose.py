@@ -62,3 +62,18 @@ def test_a_network_that_never_keeps_the_budget_is_refused(
 ) -> None:
     with pytest.raises(ExportError, match="no part of the network keeps the accuracy budget"):
         choose_int8(*network, IMAGES, Judge(""), target="cpu", calibrator="minmax")
+
+
+def test_where_nothing_keeps_the_budget_the_whole_network_can_be_had_and_says_so(
+    network: tuple[onnx.ModelProto, dict[str, Histogram]],
+) -> None:
+    found = choose_int8(*network, IMAGES, Judge(""), target="cpu", calibrator="minmax", whole_at_least=True)
+    assert not found.judged.passed
+    assert found.excluded == () and len(found.placement.layers) == 3
+
+
+def test_layers_are_not_scanned_for_nothing(network: tuple[onnx.ModelProto, dict[str, Histogram]]) -> None:
+    found = choose_int8(*network, IMAGES, Judge("nothing"), target="cpu", scan_always=False)
+    assert found.judged.passed and found.effects == ()
+    spoilt = choose_int8(*network, IMAGES, Judge("detect/"), target="cpu", calibrator="minmax", scan_always=False)
+    assert spoilt.judged.passed and len(spoilt.effects) == 3
