@@ -246,9 +246,9 @@ def _parser() -> argparse.ArgumentParser:
         "--studies",
         type=int,
         nargs=2,
-        default=(8, 4),
+        default=(32, 12),
         metavar=("TRAIN", "GOLDEN"),
-        help="of each class (default 8 4)",
+        help="made of each class, of which those with the largest lesions are taken (default 32 12)",
     )
     parser.add_argument("--slices", type=int, default=128, metavar="N", help="to calibrate on (default 128)")
     parser.add_argument("--runs", type=int, default=20, metavar="N", help="calls that are timed (default 20)")

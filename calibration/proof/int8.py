@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from calibration.choose import Chosen8, choose_int8
-from calibration.latency import Runner, race
+from calibration.latency import Runner, by_operation, race
 from calibration.layers import Graph, plain_products
-from calibration.proof.networks import golden_from, teach, unit_slices
+from calibration.proof.networks import golden_from, pick, teach, unit_slices, with_large_lesions
 from calibration.quantise import place
 from calibration.ranges import observe
 from edge_app.core.clock import utc_now
@@ -37,8 +37,8 @@ __all__ = ["PLAIN", "Int8Sizes", "prove_int8"]
 PLAIN = "plain settings"
 """By this latency the claims are judged: the goal was set by what plain settings gave."""
 
-JUDGED, SCANNED = 2, 2
-"""Patients of each class, and slices, for the budget and the scan of layers."""
+TAUGHT, JUDGED, GOLDEN, SCANNED = 14, 2, 4, 2
+"""Patients of each class that are taught on, judged on for the budget, and golden; slices for the scan of layers."""
 
 BUDGET = GateLimits(max_patient_change=0.10)
 """What is claimed is of patients; slices of a network taught for minutes lie close to the border of two classes, and
@@ -62,25 +62,26 @@ def prove_int8(
     architecture: str, train: StudySet, golden_studies: StudySet, work: Path, sizes: Int8Sizes
 ) -> dict[str, Any]:
     """Teach, export, quantise, judge and time one network; return what was measured."""
-    apart = _apart(train)
+    kept = with_large_lesions(train, JUDGED + TAUGHT)
+    judged = golden_from(pick(train, np.concatenate([part[:JUDGED] for part in kept])))
+    known = pick(train, np.concatenate([part[JUDGED:] for part in kept]))
+    golden_part = pick(golden_studies, np.concatenate(with_large_lesions(golden_studies, GOLDEN)))
+    golden = golden_from(golden_part)
     image_path, patient_path = work / f"{architecture}.onnx", work / f"{architecture}.patient.onnx"
 
     def make() -> dict[str, Any]:
-        sizes.say(f"{architecture}: teaching")
-        others = np.setdiff1d(np.arange(len(train.records)), apart)
-        taught = teach(architecture, train, others, epochs=sizes.epochs)
+        sizes.say(f"{architecture}: teaching on {len(known.records)} patients, {len(known.slices)} slices")
+        taught = teach(architecture, known, epochs=sizes.epochs)
         features = taught.image.features
         sizes.say(f"{architecture}: export")
-        export_image_model(taught.image, unit_slices(golden_studies, np.arange(2)), image_path)
+        export_image_model(taught.image, unit_slices(golden_studies, golden_part.slices[:2]), image_path)
         export_patient_model(taught.patient, features + 3, patient_path)
         return {"how": taught.how, "features": features}
 
     made = sizes.once(f"{architecture} taught and exported", make)
-    golden = golden_from(golden_studies, np.arange(len(golden_studies.records)))
     manifest = _manifest(architecture, made["features"])
-    judged = golden_from(train, apart)
-    pool = np.flatnonzero(~np.isin(train.study_of_slice, apart))
-    images = unit_slices(train, pool[np.linspace(0, len(pool) - 1, sizes.calibration_slices).round().astype(np.int64)])
+    chosen = np.linspace(0, len(known.slices) - 1, sizes.calibration_slices).round().astype(np.int64)
+    images = unit_slices(train, known.slices[chosen])
     with OnnxBackend(patient_path.read_bytes(), threads=sizes.threads) as patient:
 
         def answers(content: bytes, data: GoldenSet) -> GoldenScores:
@@ -106,6 +107,10 @@ def prove_int8(
     return {
         "network": f"{architecture}, {made['how']}; FP32 is right on {right:.0%} of the golden patients (SYNTHETIC)",
         "latency": _latency(exact, result, images[:1], sizes),
+        "milliseconds_by_operation": {
+            name: by_operation(content, images[:1], runs=max(1, sizes.runs // 4))
+            for name, content in (("fp32", exact), ("int8", result))
+        },
         "file_mb": {"fp32": round(len(exact) / 1e6, 1), "int8": round(len(result) / 1e6, 1)},
         "golden": {
             "patients": golden.patients,
@@ -116,9 +121,20 @@ def prove_int8(
         "gate_passed": gate.passed,
         "gate_failures": list(gate.failures),
         "gate": {name: round(value, 6) for name, value in gate.measured.items()},
+        "fp32_on_golden": {
+            "patients_right": round(right, 3),
+            "least_margin": round(float(np.diff(np.sort(reference.patients, axis=1)[:, 1:], axis=1).min()), 4),
+        },
+        "int8_feature_error": round(_relative(reference.features, candidate.features), 4),
+        "kept_budget": found.judged.passed,
         "calibrator": found.calibrator,
         "layers": {"int8": len(found.placement.layers), "left_out": len(found.excluded)},
     }
+
+
+def _relative(reference: NDArray[np.float64], candidate: NDArray[np.float64]) -> float:
+    """Return the error as a share of how much the features differ between slices, which is what answers rest on."""
+    return float(np.linalg.norm(candidate - reference) / np.linalg.norm(reference - reference.mean(axis=0)))
 
 
 def _of_patients(failure: str) -> bool:
@@ -137,7 +153,15 @@ def _quantise(
     few = images[:: max(1, len(images) // SCANNED)][:SCANNED]
     with tqdm(total=len(placement.layers), desc="layers", unit="layer") as bar:
         return choose_int8(
-            model, histograms, few, judge_one, target="cpu", say=sizes.say, on_layer=lambda: bar.update()
+            model,
+            histograms,
+            few,
+            judge_one,
+            target="cpu",
+            scan_always=False,
+            whole_at_least=True,
+            say=sizes.say,
+            on_layer=lambda: bar.update(),
         )
 
 
@@ -172,12 +196,6 @@ def _times(fp32: Runner, int8: Runner, image: np.ndarray, runs: int) -> dict[str
         "times_faster": round(speeds["fp32"].p50_ms / speeds["int8"].p50_ms, 2),
         "times_faster_by_fastest_call": round(speeds["fp32"].least_ms / speeds["int8"].least_ms, 2),
     }
-
-
-def _apart(train: StudySet) -> NDArray[np.int64]:
-    """Return the studies that are judged on, and neither trained nor calibrated on."""
-    labels = train.study_labels()
-    return np.concatenate([np.flatnonzero(labels == label)[:JUDGED] for label in range(len(CLASSES))])
 
 
 def _manifest(architecture: str, features: int) -> Manifest:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from torchvision.models.vision_transformer import VisionTransformer
 
 from calibration.proof import __main__ as proof
 from calibration.proof import export_one, int8, networks
 from calibration.proof.int8 import PLAIN, Int8Sizes, prove_int8
 from calibration.proof.kept import Kept
+from calibration.proof.reading import read_lesions
 from edge_app.core.errors import ExportError
 from tests.unit.training.conftest import random_study
 from training.features import FeatureSet
@@ -46,6 +49,10 @@ def test_a_network_is_taught_quantised_judged_and_timed(
     assert (measured["golden"]["patients"], measured["golden"]["slices"]) == (6, 24)
     assert set(measured["latency"]) == {"plain settings", "the vehicle's settings, 1 thread"}
     assert all(one["times_faster"] > 0 for one in measured["latency"].values())
+    assert all(
+        spent["all"] > 0 and "Conv" in " ".join(spent) for spent in measured["milliseconds_by_operation"].values()
+    )
+    assert measured["fp32_on_golden"]["least_margin"] >= 0 and measured["int8_feature_error"] > 0
     assert measured["layers"]["int8"] + measured["layers"]["left_out"] == 9
     assert (tmp_path / f"{DEMO_ARCHITECTURE}.int8.onnx").exists()
     json.dumps(measured)
@@ -60,13 +67,61 @@ def test_the_patient_network_learns_from_what_the_taught_network_says(
     seen: list[FeatureSet] = []
     monkeypatch.setattr(networks, "train_patient", lambda _, known, __, ___: seen.append(known))
     monkeypatch.setattr(networks.torch.cuda, "is_available", lambda: False)
-    taught = networks.teach(DEMO_ARCHITECTURE, studies, np.array([1, 4]), epochs=0)
+    taught = networks.teach(DEMO_ARCHITECTURE, networks.pick(studies, np.array([1, 4])), epochs=0)
     (known,) = seen
     assert [record.seed for record in known.records] == [1, 4]
     images = networks.unit_slices(studies, np.flatnonzero(studies.study_of_slice == 4))
     with networks.torch.no_grad():
         said = networks.torch.cat(taught.image.scores(networks.torch.from_numpy(images)), dim=1).numpy()
     np.testing.assert_allclose(known.features[1], said, rtol=1e-3, atol=1e-4)
+
+
+def test_studies_are_thinned_with_all_that_is_known_of_their_slices(
+    studies: StudySet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "SLICES", 2)
+    part = networks.pick(studies, np.array([0, 4, 5]))
+    assert part.slices.tolist() == [0, 3, 16, 19, 20, 23]
+    whole = studies.records[4]
+    assert part.records[1].positions_mm == (whole.positions_mm[0], whole.positions_mm[3])
+    assert part.records[1].slice_labels == tuple(part.labels[2:4])
+    golden = networks.golden_from(part)
+    assert golden.patients == 3 and golden.position_mm.tolist()[2:4] == list(part.records[1].positions_mm)
+
+
+def test_of_each_class_the_studies_with_the_largest_lesions_are_taken(tmp_path: Path) -> None:
+    made = [random_study(i, i % 3, slices=1) for i in range(9)]
+    made = [replace(one, record=replace(one.record, volume_ml=float(i))) for i, one in enumerate(made)]
+    write_shard(tmp_path, 0, made)
+    found = networks.with_large_lesions(StudySet(tmp_path), 2)
+    assert [part.tolist() for part in found] == [[3, 6], [4, 7], [5, 8]]
+
+
+def test_a_random_transformer_is_taught_to_look_for_lesions() -> None:
+    torch = networks.torch
+    torch.manual_seed(0)
+    net = VisionTransformer(32, 8, num_layers=2, num_heads=4, hidden_dim=32, mlp_dim=64, num_classes=3).eval()
+    rng = np.random.default_rng(0)
+    images = rng.random((40, 3, 32, 32), dtype=np.float32) * 0.2
+    masks = np.zeros((40, 2, 4, 4), np.float32)
+    places = rng.integers(0, 4, (40, 2))
+    for image, mask, (row, column) in zip(images[:20], masks[:20], places, strict=False):
+        image[:, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8] += 0.6
+        mask[0, row, column] = 1.0
+    rows = read_lesions(net, np.arange(40), lambda part: images[part], masks)
+    with torch.no_grad():
+        tokens = net.encoder.layers[0](_tokens(net, torch.from_numpy(images)))
+        block = net.encoder.layers[1]
+        np.testing.assert_allclose(rows, net.encoder.ln(block(tokens))[:, 0].numpy(), rtol=1e-4, atol=1e-5)
+        x = block.ln_1(tokens)
+        _, weight = block.self_attention(x, x, x, average_attn_weights=False)
+    seen = weight[:20, 1, 0, 1:].argmax(dim=1).numpy()
+    assert (seen == places[:20, 0] * 4 + places[:20, 1]).mean() > 0.9
+
+
+def _tokens(net: VisionTransformer, images: Any) -> Any:
+    x = net._process_input(images)
+    return networks.torch.cat([net.class_token.expand(len(x), -1, -1), x], dim=1) + net.encoder.pos_embedding
 
 
 def test_one_export_says_what_it_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
