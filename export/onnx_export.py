@@ -214,7 +214,7 @@ def _export(
 
 
 def _free() -> None:
-    """Give back what torch and the exporter leave behind: circles that hold whole graphs, and what C's library keeps."""
+    """Give back what torch and the exporter leave behind: circles that hold whole graphs, and what malloc keeps."""
     gc.collect()
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
         library.malloc_trim(0)

@@ -133,7 +133,12 @@ def test_one_export_says_what_it_cost(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def fake_int8(*_: Any) -> dict[str, Any]:
     golden = {"hemorrhage_by_fp32": 1}
-    return {"latency": {PLAIN: {"times_faster": 2.0}}, "patient_flips": 0, "golden": golden}
+    return {
+        "latency": {PLAIN: {"times_faster": 2.0}},
+        "patient_flips": 0,
+        "gate": {"left_hemorrhage": 0.0},
+        "golden": golden,
+    }
 
 
 def test_claims_can_be_picked_and_are_written_down_one_by_one(
