@@ -47,6 +47,7 @@ GOAL_ACCURACY = 0.95
 MAX_BYTES = 8 << 20
 
 NAME, VERSION = "msu-demo", "1.3.0"
+BOTH = "none in any split: the networks answer each finding for itself, but have only learnt from patients with one"
 SHRINK = 2
 """The demo network sees 2 mm pixels: enough for the lesions simulated, at a quarter of the cost."""
 
@@ -217,6 +218,7 @@ def _describe(networks: Networks, train: StudySet, validation: StudySet) -> Mani
             "scanner_variation": "noise, kernel, slice thickness and field of view differ from study to study; "
             f"{REFORMATTED:.0%} of the studies are reformatted",
             "split": "seeds of training, validation and test are disjoint; test scanners are never trained on",
+            "patients_with_both_findings": BOTH,
             "selection": "weights, calibration and thresholds on validation; the test split is opened once",
         },
         evaluation={},
