@@ -65,7 +65,7 @@ def choose_int8(
     model
         FP32, after `calibration.layers.plain_products`.
     histograms
-        Of every tensor of the full placement.
+        Of every tensor of `calibration.quantise.observable`.
     images
         A few slices for the scan of layers.
     labels

@@ -23,7 +23,7 @@ from onnx import helper, numpy_helper
 
 from calibration.layers import Graph, Layer
 
-__all__ = ["Placement", "Target", "place", "quantise", "weight_scales"]
+__all__ = ["Placement", "Target", "observable", "place", "quantise", "weight_scales"]
 
 Target = Literal["tensorrt", "cpu"]
 
@@ -56,6 +56,20 @@ def place(graph: Graph, layers: Sequence[Layer], target: Target) -> Placement:
             if layer.kind == "Conv" and not _absorbed(graph, layer.output, ready):
                 tensors.append(layer.output)
     return Placement(tuple(layers), tuple(dict.fromkeys(tensors)), residuals, target)
+
+
+def observable(graph: Graph, layers: Sequence[Layer], target: Target) -> tuple[str, ...]:
+    """Return every tensor whose range must be known to place any part of `layers`.
+
+    Left-out layers move pairs: of an Add both branches may be the residual, and a convolution's output is no longer
+    quantised behind what followed it.
+    """
+    wanted = [layer.activation for layer in layers]
+    if target == "cpu":
+        wanted += [layer.output for layer in layers if layer.kind == "Conv"]
+    for layer in layers:
+        wanted += graph.residuals([layer]).values()
+    return tuple(dict.fromkeys(wanted))
 
 
 def quantise(

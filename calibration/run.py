@@ -16,7 +16,7 @@ from calibration.half import HalfReport, float_tensors, to_half
 from calibration.largest import largest_values
 from calibration.latency import WARM_UP, Speed, race
 from calibration.layers import Graph, plain_products
-from calibration.quantise import Target, place
+from calibration.quantise import Target, observable
 from calibration.ranges import Calibrator, observe
 from calibration.report import write_report
 from calibration.slices import CalibrationSlices, choose_slices
@@ -191,11 +191,12 @@ def _int8(
     judge_one: Callable[[onnx.ModelProto], GateReport],
 ) -> Chosen8:
     graph = Graph(model)
-    placement = place(graph, graph.layers(), options.target)
+    layers = graph.layers()
+    wanted = observable(graph, layers, options.target)
     with tqdm(total=len(known.images), desc="ranges", unit="slice") as bar:
-        histograms = observe(model, placement.observed, known.images, on_slice=lambda: bar.update())
+        histograms = observe(model, wanted, known.images, on_slice=lambda: bar.update())
     few = known.images[:: max(1, len(known.images) // SCAN_SLICES)][:SCAN_SLICES]
-    with tqdm(total=len(placement.layers), desc="layers", unit="layer") as bar:
+    with tqdm(total=len(layers), desc="layers", unit="layer") as bar:
         return choose_int8(
             model, histograms, few, judge_one, target=options.target, calibrator=options.calibrator,
             labels=labels, say=options.say, on_layer=lambda: bar.update(),

@@ -17,7 +17,7 @@ from calibration.choose import Chosen8, choose_int8
 from calibration.latency import Runner, by_operation, race
 from calibration.layers import Graph, plain_products
 from calibration.proof.networks import golden_from, pick, teach, unit_slices, with_large_lesions
-from calibration.quantise import place
+from calibration.quantise import observable
 from calibration.ranges import observe
 from edge_app.core.clock import utc_now
 from edge_app.core.types import CLASSES
@@ -147,11 +147,11 @@ def _quantise(
     model = read_graph(path)
     plain_products(model)
     graph = Graph(model)
-    placement = place(graph, graph.layers(), "cpu")
+    layers = graph.layers()
     with tqdm(total=len(images), desc="ranges", unit="slice") as bar:
-        histograms = observe(model, placement.observed, images, on_slice=lambda: bar.update())
+        histograms = observe(model, observable(graph, layers, "cpu"), images, on_slice=lambda: bar.update())
     few = images[:: max(1, len(images) // SCANNED)][:SCANNED]
-    with tqdm(total=len(placement.layers), desc="layers", unit="layer") as bar:
+    with tqdm(total=len(layers), desc="layers", unit="layer") as bar:
         return choose_int8(
             model,
             histograms,

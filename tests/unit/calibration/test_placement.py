@@ -10,12 +10,14 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from calibration.half import float_tensors, to_half
 from calibration.largest import largest_values
 from calibration.layers import Graph, plain_products
-from calibration.quantise import LEAST_SCALE, Placement, place, quantise, weight_scales
+from calibration.quantise import LEAST_SCALE, Placement, Target, observable, place, quantise, weight_scales
 from calibration.ranges import observe
 from calibration.sensitivity import scan_layers
 from edge_app.inference.bundle import demo_bundle_path
@@ -55,6 +57,19 @@ def quantised(model: onnx.ModelProto, images: np.ndarray, target: str) -> tuple[
     made, _ = quantise(model, placement, {name: h.limit("minmax") for name, h in histograms.items()})
     onnx.checker.check_model(made, full_check=True)
     return made, placement
+
+
+@pytest.mark.parametrize("target", ["tensorrt", "cpu"])
+@given(kept=st.sets(st.integers(0, 60)))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_layers_are_left_out_no_tensor_is_missing_that_was_not_observed(
+    convolutional: onnx.ModelProto, target: Target, kept: set[int]
+) -> None:
+    graph = Graph(convolutional)
+    layers = graph.layers()
+    assert graph.residuals(layers), "without residuals nothing moves"
+    some = [layer for number, layer in enumerate(layers) if number in kept]
+    assert set(place(graph, some, target).observed) <= set(observable(graph, layers, target))
 
 
 def check_tensorrt_rules(model: onnx.ModelProto) -> None:
