@@ -148,7 +148,7 @@ def train_studies(
     Raises
     ------
     ConfigError
-        If there is not one epoch to train.
+        If there is not one epoch to train, or studies are to be mixed where each teaches one class.
     TrainingError
         If a class has no study, or a loss is not finite.
     """
@@ -161,6 +161,12 @@ def train_studies(
     torch.manual_seed(seed)
     features = train.features[0].shape[1]
     mode = labels or choose_labels(recipe, train, validation)
+    both = (changes or {}).get("both", 0.0)
+    if not 0.0 <= both <= 1.0 or (both and mode != "findings"):
+        raise ConfigError(
+            f"a share of {both} studies with both findings, in label mode {mode}",
+            remedy="Give a share from 0 to 1, with --recipe ours and --labels findings.",
+        )
     model = build_patient(arch, recipe, features, mode, **dict(sizes or {})).to(device)
     changed = {**(changes or {}), "seed": seed, **({} if epochs is None else {"epochs": epochs})}
     if recipe == "ours":

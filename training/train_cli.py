@@ -62,6 +62,12 @@ def train_parser() -> argparse.ArgumentParser:
     _add_labels(patient)
     patient.add_argument("--epochs", type=int, metavar="N", help="in place of the recipe's")
     patient.add_argument("--seed", type=int, default=2023)
+    patient.add_argument(
+        "--both",
+        type=float,
+        metavar="SHARE",
+        help="share of training studies that get slices of another class's, so that both findings are seen in one",
+    )
     _add_found(patient)
 
     evaluate = command("evaluate", run_evaluate, "judge an experiment; opens the test split, once, and says so")
@@ -182,7 +188,7 @@ def _patient(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         labels=arguments.labels,
         device=best_device(arguments.device),
-        changes=found.changes,
+        changes=found.changes if arguments.both is None else {**found.changes, "both": arguments.both},
         sizes=found.sizes,
     )
     origin = origin_of(arguments.data, arguments.image, cache.model)
