@@ -204,6 +204,7 @@ def _export(
         write_facts(network, facts or {})
         (folder / "network.onnx").write_bytes(network.SerializeToString())
         onnx.checker.check_model(str(folder / "network.onnx"), full_check=True)
+        _free()  # the comparison is where memory is highest
         check = _compare(folder / "network.onnx", outputs, batches, wanted, getattr(model, "labels", "softmax"))
         join_weights(network, folder, path)
     with path.open("rb") as file:
