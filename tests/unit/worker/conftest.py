@@ -1,4 +1,4 @@
-"""A synthetic study that passes the gate, and a tiny model to judge it."""
+"""A synthetic study that passes the gate, a tiny model to judge it, and a bench for the worker that does so."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from edge_app.core.config import AnalysisSettings
 from edge_app.simulator import make_study, to_datasets
 from edge_app.worker.models import Models, load_models
 from tests.bundles import VERDICT_BIAS, write_tiny_bundle
+from tests.unit.worker.bench import Bench
 
 AT = datetime(2026, 3, 14, 14, 5, tzinfo=timezone.utc)
 
@@ -40,3 +41,20 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def models(bundle: Path) -> Iterator[Models]:
     with load_models(AnalysisSettings(bundle=str(bundle), threads=1)) as opened:
         yield opened
+
+
+@pytest.fixture
+def bench(tmp_path: Path, models: Models) -> Iterator[Bench]:
+    bench = Bench(tmp_path, models)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def uid(head: list[FileDataset]) -> str:
+    return str(head[0].StudyInstanceUID)
+
+
+@pytest.fixture(scope="session")
+def other_head() -> list[FileDataset]:
+    return to_datasets(make_study(4712, "negative", personality="basic2"), localizer=True, dose_screen=True)

@@ -1,101 +1,21 @@
+"""The worker while everything goes well: slices, results, late and repeated images, several studies."""
+
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from pydicom import FileDataset
 
-from edge_app.core.clock import monotonic_s
-from edge_app.core.config import AnalysisSettings, CompletenessSettings, Settings
-from edge_app.core.errors import BackendError
-from edge_app.core.types import FloatArray, SliceScores, StudyResult, StudyStatus, Verdict
-from edge_app.simulator import make_study, to_datasets
-from edge_app.store.associations import associations
-from edge_app.store.ledger import Ledger, StudyRow
-from edge_app.store.paths import StorePaths, uid_hash
-from edge_app.worker.live import Worker
+from edge_app.core.config import AnalysisSettings
+from edge_app.core.types import FloatArray, SliceScores, StudyStatus, Verdict
+from edge_app.store.paths import uid_hash
 from edge_app.worker.models import Models
 from edge_app.worker.offline import analyse_paths
-from tests.stores import Sender
-
-
-class Clock:
-    """A monotonic clock that stands still until a test moves it: how busy the machine is changes nothing."""
-
-    def __init__(self) -> None:
-        self.now_s = monotonic_s()
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-class Bench:
-    """A store with a sender on one side and the worker on the other; all in one thread."""
-
-    def __init__(self, root: Path, models: Models | None, **analysis: Any) -> None:
-        self.sender = Sender(root)
-        self.ledger = Ledger(StorePaths(root), "work")
-        self.clock = Clock()
-        self.settings = Settings(data=root, completeness=CompletenessSettings(), analysis=AnalysisSettings(**analysis))
-        self.worker = self.start(models)
-
-    def start(self, models: Models | None, problem: str = "") -> Worker:
-        """Start a worker, as after a crash of the one before."""
-        self.worker = Worker(self.ledger, models, self.settings, problem=problem, clock=self.clock)
-        self.worker.recover()
-        return self.worker
-
-    def advance(self, seconds: float) -> None:
-        """Move the clock to `seconds` after the last thing that was received."""
-        received = [row.received_s for row in self.ledger.instances()]
-        closed = [row.closed_s for row in associations(self.ledger) if row.closed_s is not None]
-        self.clock.now_s = max([self.clock.now_s, *received, *closed]) + seconds
-
-    def settle(self) -> None:
-        """Let the worker do all it can do now."""
-        self.advance(0)
-        for _ in range(2000):
-            if not self.worker.step():
-                return
-        pytest.fail("the worker never rests")
-
-    def settle_after(self, seconds: float) -> None:
-        self.advance(seconds)
-        self.settle()
-
-    def study(self, uid: str) -> StudyRow:
-        return next(study for study in self.ledger.studies() if study.study_uid == uid)
-
-    def result(self, uid: str) -> StudyResult:
-        result = self.ledger.latest_result(uid)
-        assert result is not None
-        return result
-
-    def close(self) -> None:
-        self.sender.ledger.close()
-        self.ledger.close()
-
-
-@pytest.fixture
-def bench(tmp_path: Path, models: Models) -> Iterator[Bench]:
-    bench = Bench(tmp_path, models)
-    yield bench
-    bench.close()
-
-
-@pytest.fixture
-def uid(head: list[FileDataset]) -> str:
-    return str(head[0].StudyInstanceUID)
-
-
-@pytest.fixture(scope="session")
-def other_head() -> list[FileDataset]:
-    return to_datasets(make_study(4712, "negative", personality="basic2"), localizer=True, dose_screen=True)
+from tests.unit.worker.bench import Bench
 
 
 def test_a_pushed_head_becomes_a_result_soon_after_the_sender_has_closed(
@@ -320,141 +240,3 @@ def test_images_that_hold_no_ct_end_without_result(bench: Bench, other_head: lis
     bench.settle_after(16)
     result = bench.result(other_head[0].StudyInstanceUID)
     assert (result.status, result.reasons[0].code) == (StudyStatus.NO_RESULT, "Q-14")
-
-
-def test_a_slice_that_cannot_be_decoded_is_shown_with_its_problem_and_refuses_the_study(
-    bench: Bench, head: list[FileDataset], uid: str
-) -> None:
-    damaged = deepcopy(head[5])
-    damaged.PixelData = damaged.PixelData[:-1000]
-    bench.sender.push([*head[:5], damaged, *head[6:]])
-    bench.settle_after(16)
-    assert bench.result(uid).reasons[0].code == "Q-15"
-    (frame,) = (f for f in bench.ledger.frames(uid) if f.sop_uid == damaged.SOPInstanceUID)
-    assert frame.path is None and "PixelData" in frame.problem
-
-
-def test_a_stored_file_that_cannot_be_read_refuses_the_study_and_nothing_else(
-    bench: Bench, head: list[FileDataset], uid: str
-) -> None:
-    bench.sender.push(head)
-    victim = bench.ledger.find_instance(head[5].SOPInstanceUID)
-    assert victim is not None
-    (bench.ledger.paths.root / victim.path).write_bytes(b"damaged by a failing disk")
-    bench.settle_after(16)
-    result = bench.result(uid)
-    assert result.status is StudyStatus.NO_RESULT
-    assert "Q-15" in [r.code for r in result.reasons]
-
-
-class Broken:
-    """An image network that fails after some slices."""
-
-    def __init__(self, models: Models, good: int) -> None:
-        self._image = models.image
-        self.good = good
-
-    def predict(self, inputs: FloatArray, sop_uids: list[str]) -> list[SliceScores]:
-        self.good -= 1
-        if self.good < 0:
-            raise BackendError("the network broke", remedy="none")
-        return self._image.predict(inputs, sop_uids)
-
-
-def test_a_network_that_fails_once_is_tried_again(
-    bench: Bench, head: list[FileDataset], uid: str, models: Models
-) -> None:
-    broken = Broken(models, good=3)
-    bench.start(replace(models, image=broken))  # type: ignore[arg-type]
-    bench.sender.push(head)
-    while broken.good >= 0:
-        bench.worker.step()
-    broken.good = 1000
-    bench.settle_after(6)
-    assert bench.result(uid).status is StudyStatus.RESULT
-
-
-def test_a_network_that_fails_twice_ends_the_study_until_new_images_come(
-    bench: Bench, head: list[FileDataset], uid: str, models: Models
-) -> None:
-    bench.start(replace(models, image=Broken(models, good=0)))  # type: ignore[arg-type]
-    bench.sender.push(head[:-1])
-    bench.settle_after(6)
-    failed = bench.result(uid)
-    assert (failed.status, failed.reasons[0].code, failed.verdict) == (StudyStatus.FAILED, "E-104", None)
-    assert failed.patient_id == head[0].PatientID
-    bench.start(models)
-    bench.settle_after(60)
-    assert bench.result(uid).revision == 1
-    bench.sender.push(head[-1:])
-    bench.settle_after(6)
-    assert bench.result(uid).status is StudyStatus.RESULT
-
-
-def test_one_crash_is_forgiven_and_the_study_read_again_from_the_start(
-    bench: Bench, head: list[FileDataset], uid: str, models: Models
-) -> None:
-    bench.sender.push(head[:15])
-    bench.settle()
-    bench.start(models)
-    bench.sender.push(head[15:])
-    bench.settle_after(6)
-    assert bench.result(uid).status is StudyStatus.RESULT
-    assert bench.ledger.count_crashes(uid) == 0
-
-
-def test_two_crashes_end_the_study_as_failed(bench: Bench, head: list[FileDataset], uid: str, models: Models) -> None:
-    bench.sender.push(head)
-    bench.settle()
-    bench.start(models)
-    bench.settle()
-    bench.start(models)
-    result = bench.result(uid)
-    assert (result.status, result.reasons[0].code) == (StudyStatus.FAILED, "E-104")
-    bench.start(models)
-    bench.settle_after(60)
-    assert bench.result(uid).revision == 1
-
-
-def test_an_orderly_stop_is_no_crash(bench: Bench, head: list[FileDataset], uid: str, models: Models) -> None:
-    bench.sender.push(head)
-    for _ in range(3):
-        bench.settle()
-        bench.worker.stop()
-        bench.start(models)
-    bench.settle_after(6)
-    assert bench.result(uid).status is StudyStatus.RESULT
-
-
-def test_a_restart_after_the_result_does_not_analyse_again(
-    bench: Bench, head: list[FileDataset], uid: str, models: Models
-) -> None:
-    bench.sender.push(head)
-    bench.settle_after(6)
-    bench.start(models)
-    bench.settle_after(60)
-    assert bench.result(uid).revision == 1
-
-
-@pytest.mark.requirement("R29")
-def test_an_analysis_that_takes_too_long_ends_without_result(bench: Bench, head: list[FileDataset], uid: str) -> None:
-    bench.sender.push(head)
-    bench.settle()
-    bench.advance(6)
-    bench.worker.step()
-    assert bench.study(uid).status is StudyStatus.ANALYSING
-    bench.settle_after(bench.settings.analysis.timeout_s + 1)
-    result = bench.result(uid)
-    assert (result.status, result.reasons[0].code) == (StudyStatus.NO_RESULT, "E-102")
-
-
-def test_a_frame_that_cannot_be_written_does_not_stop_the_analysis(
-    bench: Bench, head: list[FileDataset], uid: str
-) -> None:
-    frames = bench.ledger.paths.frame(uid, "x").parent
-    frames.parent.mkdir(parents=True, exist_ok=True)
-    frames.write_bytes(b"in the way")
-    bench.sender.push(head)
-    bench.settle_after(6)
-    assert bench.result(uid).status is StudyStatus.RESULT
-    assert all(frame.path is None and frame.problem for frame in bench.ledger.frames(uid))

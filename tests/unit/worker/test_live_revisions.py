@@ -13,9 +13,7 @@ from edge_app.core.types import StudyStatus, Verdict
 from edge_app.store.choices import choose_series
 from edge_app.worker import live
 from edge_app.worker.models import Models
-from tests.unit.worker.test_live import Bench, bench, uid
-
-__all__ = ["bench", "uid"]
+from tests.unit.worker.bench import Bench
 
 
 @pytest.fixture(scope="module")
