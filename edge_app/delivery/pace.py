@@ -26,6 +26,7 @@ FORGET = 0.98
 
 _MAX_PACING_RATE = 47
 """SO_MAX_PACING_RATE of asm-generic/socket.h."""
+_NO_LIMIT = b"\xff" * 4
 _ESTABLISHED = 1
 _INFO_BYTES, _RTT_AT, _MIN_RTT_AT, _RATE_AT = 168, 68, 148, 160
 """In struct tcp_info of linux/tcp.h; times in microseconds, the rate in bytes a second."""
@@ -47,7 +48,10 @@ class Pace:
     def adjust(self, connection: socket.socket) -> None:
         """Set how fast a connection sends; to be called about ten times a second."""
         info = _info(connection)
-        if info is None or info.round_trip_s < NEAR_S:
+        if info is None:
+            return
+        if info.round_trip_s < NEAR_S:  # nothing is held any more, should it have been further away before
+            connection.setsockopt(socket.SOL_SOCKET, _MAX_PACING_RATE, _NO_LIMIT)
             return
         self._best_bytes_s = max(info.arrives_bytes_s, FORGET * self._best_bytes_s, LEAST_BYTES_S)
         rate = self._best_bytes_s * (SLOWER if info.queue_s > QUEUE_S else FASTER)

@@ -62,3 +62,13 @@ def test_the_rate_never_falls_to_nothing_and_holds_for_the_next_connection(
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as second:
         paced.adjust(second)
         assert rate(second) == least
+
+
+def test_a_limit_is_lifted_when_the_peer_comes_near(connection: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    paced = Pace()
+    monkeypatch.setattr(pace, "_info", lambda _: pace._Info(0.8, 0.0, 0.0))
+    paced.adjust(connection)
+    assert rate(connection) < 100_000
+    monkeypatch.setattr(pace, "_info", lambda _: pace._Info(0.05, 0.0, 0.0))
+    paced.adjust(connection)
+    assert rate(connection) >= 2**32 - 1
