@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,15 @@ class StudyRecord:
     lesion_area_mm2: tuple[float, ...]
     source: str = ""
     """Data set it comes from (`training.targets.TEACHES`); a simulated study's labels all hold."""
+
+    def with_slices(self, kept: NDArray[np.int64]) -> StudyRecord:
+        """Return the record of the study with only these of its slices."""
+        return replace(
+            self,
+            positions_mm=tuple(self.positions_mm[i] for i in kept),
+            slice_labels=tuple(self.slice_labels[i] for i in kept),
+            lesion_area_mm2=tuple(self.lesion_area_mm2[i] for i in kept),
+        )
 
 
 @dataclass(frozen=True, eq=False, slots=True)

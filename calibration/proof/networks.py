@@ -7,7 +7,7 @@ keep or lose. How well they fit the labels is measured, and is not what is claim
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -81,15 +81,7 @@ def pick(data: StudySet, studies: NDArray[np.int64]) -> Picked:
     for number in studies:
         members = np.flatnonzero(data.study_of_slice == number)
         kept = np.linspace(0, len(members) - 1, min(SLICES, len(members))).round().astype(np.int64)
-        record = data.records[number]
-        records.append(
-            replace(
-                record,
-                positions_mm=tuple(record.positions_mm[i] for i in kept),
-                slice_labels=tuple(record.slice_labels[i] for i in kept),
-                lesion_area_mm2=tuple(record.lesion_area_mm2[i] for i in kept),
-            )
-        )
+        records.append(data.records[number].with_slices(kept))
         slices.append(members[kept])
     return Picked(data, tuple(records), np.concatenate(slices))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 
@@ -60,13 +58,6 @@ def thinned(data: FeatureSet, slices: int) -> FeatureSet:
     records, features = [], []
     for record, rows in zip(data.records, data.features, strict=True):
         kept = np.unique(np.linspace(0, len(rows) - 1, min(slices, len(rows))).round().astype(int))
-        records.append(
-            replace(
-                record,
-                positions_mm=tuple(record.positions_mm[i] for i in kept),
-                slice_labels=tuple(record.slice_labels[i] for i in kept),
-                lesion_area_mm2=tuple(record.lesion_area_mm2[i] for i in kept),
-            )
-        )
+        records.append(record.with_slices(kept))
         features.append(np.ascontiguousarray(rows[kept]))
     return FeatureSet(tuple(records), tuple(features))
