@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge_app.core.types import CLASSES
+from edge_app.core.types import CLASSES, FINDINGS
 from edge_app.inference.manifest import Calibration, FindingCalibration, OperatingPoint, ReliabilityBin
 from edge_app.inference.predict import patient_probabilities
 from edge_app.triage.site_thresholds import MAX_T_LO, MIN_T_HI
@@ -52,11 +52,11 @@ def fit_calibration(logits: torch.Tensor, targets: Targets) -> Calibration:
     """
     if targets.mode == "softmax":
         return Calibration(temperature=fit_temperature(logits, targets.values.astype(np.int64)))
-    columns = {name: CLASSES.index(name) for name in ("hemorrhage", "ischemic")}
     findings = {}
-    for name, column in columns.items():
-        known = targets.weight[:, column - 1] > 0
-        findings[name] = fit_platt(logits[:, column].double().numpy()[known], targets.values[known, column - 1] > 0.5)
+    for column, name in enumerate(FINDINGS):
+        known = targets.weight[:, column] > 0
+        logit = logits[:, CLASSES.index(name)].double().numpy()
+        findings[name] = fit_platt(logit[known], targets.values[known, column] > 0.5)
     return Calibration(method="platt", findings=findings)  # type: ignore[arg-type]  # pydantic checks the keys
 
 

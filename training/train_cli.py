@@ -94,7 +94,7 @@ def _add_labels(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--labels",
         choices=("softmax", "findings"),
-        help="one of three classes, or each finding for itself; default softmax with seed2023, findings with ours",
+        help="one of three classes, or each finding for itself; default softmax with seed2023, else findings",
     )
 
 

@@ -39,8 +39,8 @@ class PatientRecipe:
     both: float = 0.0
     """Share of studies that get slices of another class's (`training.chimeras`), in label mode ``findings``.
 
-    None, unless asked for. With the demo's networks 0.15 found both findings in 13 of 16 simulated heads that had them,
-    instead of in none; but the haemorrhage threshold that keeps the least of 32 validation studies then lay so low that
+    None, unless asked for. With the demo's networks 0.15 found both findings in 12 of 16 simulated heads that had them,
+    instead of in one; but the haemorrhage threshold that keeps the least of 32 validation studies then lay so low that
     of 100 test studies with an infarct alone 3 were called haemorrhage and 8 left open.
     """
     crop: float = 0.08
