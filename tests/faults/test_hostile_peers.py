@@ -171,6 +171,7 @@ def test_a_flood_of_idle_connections_makes_room_for_the_scanner(running: Running
 
 
 def test_a_flood_of_associations_is_refused_and_passes(running: Running) -> None:
+    wait_until(lambda: running.receiver.associations == 1, "nobody is there but the scanner")
     answers: list[int | None] = []
 
     def knock() -> None:
