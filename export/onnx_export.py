@@ -11,10 +11,7 @@ the batch and the sequence of a GRU free.
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import hashlib
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,6 +34,7 @@ from edge_app.inference.manifest import Labels
 from edge_app.inference.predict import calls, class_probabilities
 from export.fold import fold_constants
 from export.fold_norms import fold_sum_norms
+from export.memory import free, frugal
 from export.onnx_file import forget_origin, join_weights, write_facts
 
 __all__ = ["LENGTHS", "OPSET", "TOLERANCE", "ExportCheck", "export_image_model", "export_patient_model"]
@@ -71,7 +69,12 @@ class ExportCheck:
 
 
 def export_image_model(
-    model: nn.Module, slices: FloatArray, path: Path, facts: Mapping[str, str] | None = None
+    model: nn.Module,
+    slices: FloatArray,
+    path: Path,
+    facts: Mapping[str, str] | None = None,
+    *,
+    last_use: bool = False,
 ) -> ExportCheck:
     """Export an image network and compare it with torch on prepared slices.
 
@@ -85,6 +88,9 @@ def export_image_model(
         The ONNX file, replaced.
     facts
         What is known of the network, kept in the file.
+    last_use
+        Nobody uses `model` again: its weights are let go as soon as the file has them, and memory holds a copy less
+        while the two are compared. All its tensors are on the device "meta" afterwards.
 
     Raises
     ------
@@ -106,14 +112,22 @@ def export_image_model(
                 dynamic_shapes=({0: torch.export.Dim("N")},),
                 opset_version=OPSET,
                 dynamo=True,
+                optimize=False,
                 verbose=False,
             )
         if program is None:
             raise ExportError("torch exported nothing", remedy="Use another version of torch.")
+        as_traced = list(program.model.graph.initializers.values())
+        program.optimize()
+        for value, name in zip(program.model.graph.outputs, outputs, strict=True):  # equal ones were made one
+            value.name = name
         program.save(str(target), external_data=True)
-        # The exporter's rewriting rules keep the graph that they saw last, and with it a copy of the weights.
-        for value in program.model.graph.initializers.values():
+        # The exporter's rewriting rules keep the graph that they saw last, and with it all weights: torch's, and those
+        # that folding made of them.
+        for value in (*as_traced, *program.model.graph.initializers.values()):
             value.const_value = None
+        if last_use:
+            model.to("meta")
 
     batches = [slices[:2], *(slices[i : i + 1] for i in range(len(slices)))]
     norms = sum(isinstance(module, nn.LayerNorm) for module in model.modules())
@@ -176,6 +190,7 @@ def export_patient_model(
     return _export(model, trace, axes, outputs, batches, path, facts, 0)
 
 
+@frugal()
 def _export(
     model: nn.Module,
     trace: Callable[[Path], None],
@@ -189,12 +204,12 @@ def _export(
     model = model.eval().to(memory_format=torch.contiguous_format)
     # First, so that the memory of torch's intermediate values is free again when the exporter wants some.
     wanted = [_torch_answer(model, batch) for batch in batches]
-    _free()
+    free()
     with tempfile.TemporaryDirectory(prefix="msu-export-") as name:
         folder = Path(name)
         with _quiet(), torch.no_grad():
             trace(folder / "traced.onnx")
-        _free()
+        free()
         network = onnx.load(folder / "traced.onnx", load_external_data=False)
         fold_sum_norms(network, folder)
         fold_constants(network, folder)
@@ -204,7 +219,7 @@ def _export(
         write_facts(network, facts or {})
         (folder / "network.onnx").write_bytes(network.SerializeToString())
         onnx.checker.check_model(str(folder / "network.onnx"), full_check=True)
-        _free()  # the comparison is where memory is highest
+        free()  # the comparison is where memory is highest
         check = _compare(folder / "network.onnx", outputs, batches, wanted, getattr(model, "labels", "softmax"))
         join_weights(network, folder, path)
     with path.open("rb") as file:
@@ -212,13 +227,6 @@ def _export(
         while chunk := file.read(1 << 22):
             digest.update(chunk)
     return ExportCheck(path, digest.hexdigest(), *check)
-
-
-def _free() -> None:
-    """Give back what torch and the exporter leave behind: circles that hold whole graphs, and what malloc keeps."""
-    gc.collect()
-    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
-        library.malloc_trim(0)
 
 
 def _check(network: onnx.ModelProto, axes: dict[str, dict[int, str]], norms: int) -> None:
@@ -262,6 +270,7 @@ def _compare(
     options.add_session_config_entry("session.disable_prepacking", "1")
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.enable_cpu_mem_arena = False
+    options.enable_mem_reuse = False  # it keeps a value's memory for the next of that size, a whole block later
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     worst, decisions, flips = dict.fromkeys(outputs, 0.0), 0, 0
     for batch, references in zip(batches, wanted, strict=True):

@@ -54,7 +54,7 @@ def export_image(experiment: Path, data: Path, out: Path, *, slices: int = 24) -
         labels=model.labels,
         architecture=f"{model.architecture}, {model.labels}",
     )
-    return export_image_model(model, unit_inputs(held_out, chosen), out, facts)
+    return export_image_model(model, unit_inputs(held_out, chosen), out, facts, last_use=True)
 
 
 def export_patient(experiment: Path, image: Path, data: Path, out: Path) -> ExportCheck:

@@ -63,7 +63,7 @@ def _image(family: str, images: np.ndarray, out: Path) -> ExportCheck:
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=0.05)  # ViT's is zero, which would compare nothing
     facts = network_facts(PROFILE, commit="none: random weights", synthetic=True, labels="softmax", architecture=family)
-    return export_image_model(model, images, out, facts)
+    return export_image_model(model, images, out, facts, last_use=True)
 
 
 def _patient(family: str, out: Path) -> ExportCheck:

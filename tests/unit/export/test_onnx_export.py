@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import nn
 from edge_app.core.errors import ExportError
 from edge_app.inference.bundle import demo_bundle_path
 from export import onnx_export, onnx_file
+from export.memory import free
 from export.onnx_export import LENGTHS, OPSET, TOLERANCE, ExportCheck, export_image_model, export_patient_model
 from export.onnx_file import facts_of, join_weights, read_graph, split_weights
 from tests.tiny_networks import tiny_classifier
@@ -59,6 +61,15 @@ def test_a_classifier_is_exported_with_its_map(slices: np.ndarray, tmp_path: Pat
     model = Classifier(DEMO_ARCHITECTURE, labels="findings", normalise=True)
     check = export_image_model(model, slices, tmp_path / "image.onnx")
     assert set(check.differences) == {"features", "logits", "saliency"} and check.decisions == 5
+
+
+def test_nothing_keeps_the_weights_of_a_network_that_nobody_uses_again(slices: np.ndarray, tmp_path: Path) -> None:
+    model = ImageModel(shrink=2)
+    weights = [weakref.ref(weight) for weight in model.parameters()]
+    check = export_image_model(model, slices, tmp_path / "image.onnx", last_use=True)
+    free()
+    assert check.flips == 0 and not any(weight() is not None for weight in weights)
+    assert all(weight.is_meta for weight in model.parameters())
 
 
 @pytest.mark.parametrize("family", ["vit_b_32", "swin_v2_t"])
