@@ -14,7 +14,7 @@ from tqdm import tqdm
 from calibration.choose import BUDGET, Chosen8, choose_int8
 from calibration.half import HalfReport, float_tensors, to_half
 from calibration.largest import largest_values
-from calibration.latency import WARM_UP, Speed, race
+from calibration.latency import Speed, race
 from calibration.layers import Graph, plain_products
 from calibration.quantise import Target, observable
 from calibration.ranges import Calibrator, observe
@@ -234,10 +234,10 @@ def _speeds(content: bytes, result: bytes, known: CalibrationSlices, options: Ca
     with (
         OnnxBackend(content, threads=options.threads) as exact,
         OnnxBackend(result, threads=options.threads) as made,
-        tqdm(total=WARM_UP + LATENCY_RUNS, desc="latency", unit="run") as bar,
     ):
         backends = {"fp32": exact, options.precision: made}
-        return race(backends, known.images[:1], runs=LATENCY_RUNS, on_run=lambda: bar.update())
+        with tqdm(total=LATENCY_RUNS * len(backends), desc="latency", unit="run") as bar:
+            return race(backends, known.images[:1], runs=LATENCY_RUNS, on_run=lambda: bar.update())
 
 
 def _record(
