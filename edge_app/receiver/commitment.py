@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydicom import Dataset
+from pydicom.errors import BytesLengthException
 from pynetdicom import evt
 
 from edge_app.core.errors import HeaderError
@@ -34,7 +35,16 @@ _OUT_OF_RESOURCES = 0x0213
 # FailureReason (0008,1197), PS3.3 Section C.14.1.1.
 PROCESSING_FAILURE, NO_SUCH_OBJECT, CLASS_CONFLICT = 0x0110, 0x0112, 0x0119
 
-_PARSE_ERRORS = (AttributeError, LookupError, NotImplementedError, OSError, RecursionError, TypeError, ValueError)
+_PARSE_ERRORS = (
+    AttributeError,
+    BytesLengthException,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 _log = get_logger(__name__)
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pydicom.errors import BytesLengthException
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 
 from edge_app.core.clock import monotonic_s
@@ -49,6 +50,7 @@ _HOSTILE_BYTES = (
     ArithmeticError,
     AssertionError,
     AttributeError,
+    BytesLengthException,
     LookupError,
     NotImplementedError,
     RecursionError,

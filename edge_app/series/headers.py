@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom.config import disable_value_validation
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
 
 from edge_app.core.errors import HeaderError, InputError, NotDicomError
@@ -35,6 +35,7 @@ MAX_FILE_BYTES = 256 << 20
 PYDICOM_ERRORS = (
     ArithmeticError,
     AttributeError,
+    BytesLengthException,  # an Exception and nothing more
     EOFError,
     LookupError,
     MemoryError,

@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass
 from io import BytesIO
 
+from pydicom.errors import BytesLengthException
 from pydicom.filereader import data_element_generator
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
@@ -40,6 +41,7 @@ INFLATE_LIMIT_BYTES = 1 << 20
 
 _PARSE_ERRORS = (
     AttributeError,
+    BytesLengthException,
     EOFError,
     LookupError,
     NotImplementedError,

@@ -36,6 +36,9 @@ pytestmark = [
 
 MIB = 1 << 20
 
+HALF_A_NUMBER = b"\x00\x00\x00\x01\x01\x00\x00\x00\x01"
+"""A command set of CommandField (US) alone, in one byte."""
+
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
@@ -94,6 +97,7 @@ def _attack(running: Running, content: bytes, *, associated: bool = True) -> Non
         (pdu(0x04, fragment(CT, 3, b"", length=1)), ""),
         (pdu(0x04, fragment(CT, 3, b"\xff" * 200)), "DIMSE message that cannot be read"),
         (pdu(0x04, fragment(CT, 3, store_command(CommandField=0x7777))), "DIMSE message that cannot be read"),
+        (pdu(0x04, fragment(CT, 3, HALF_A_NUMBER)), "DIMSE message that cannot be read"),
         (pdu(0x04, fragment(99, 3, store_command()) + fragment(99, 2, b"")), ""),
         (pdu(0x04, fragment(CT, 1, bytes(15000))) * 6, "command set too long"),
         (pdu(0x04, fragment(CT, 3, store_command()) + fragment(CT, 0, bytes(15000))) * 90, "object larger than"),

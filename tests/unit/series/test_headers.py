@@ -156,6 +156,13 @@ def test_deflated_data_sets_are_read_and_bombs_are_not() -> None:
         load_instance(content[:meta_end] + b"\xff" * 50)
 
 
+def test_a_number_cut_in_half_is_an_absent_number() -> None:
+    ds = dataset()
+    ds.add_new(0x00280120, "OB", b"\0\0")
+    content = _bytes(ds).replace(b"\x28\x00\x20\x01OB\0\0\x02\0\0\0\0\0", b"\x28\x00\x20\x01SS\x01\0\0")
+    assert load_instance(content)[0].pixel_padding_value is None
+
+
 def test_deeply_nested_sequences_end_in_an_error_not_in_a_crash() -> None:
     content = _bytes(dataset())
     item = b"\xfe\xff\x00\xe0\xff\xff\xff\xff" + b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff"
