@@ -22,6 +22,7 @@ from pynetdicom.pdu_primitives import MaximumLengthNotification
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification
 
+from edge_app.core import pausing
 from edge_app.core.config import DeliverySettings
 from edge_app.core.errors import NetworkError, SendError
 from edge_app.delivery.address import Address
@@ -74,6 +75,7 @@ def associate(
     """
 
     def on_connection(event: evt.Event) -> None:
+        pausing.on_connection(event)
         connection = event.assoc.dul.socket.socket
         prepare_socket(connection, settings.stalled_timeout_s)
         calls.watch(connection)

@@ -20,11 +20,12 @@ from typing import Any
 
 from pydicom import Dataset
 from pydicom.uid import UID
-from pynetdicom import AE, build_role
+from pynetdicom import AE, build_role, evt
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
+from edge_app.core import pausing
 from edge_app.core.clock import monotonic_s, utc_iso, utc_now
 from edge_app.core.logs import get_logger
 from edge_app.receiver.commitment import PUSH_MODEL_INSTANCE, event_information, judge
@@ -169,7 +170,14 @@ class CommitmentReporter:
         ae.add_requested_context(StorageCommitmentPushModel)
         role = build_role(StorageCommitmentPushModel, scp_role=True)
         tls = (address.tls, address.host) if address.tls is not None else None
-        association = ae.associate(address.host, address.port, ae_title=aet, ext_neg=[role], tls_args=tls)
+        association = ae.associate(
+            address.host,
+            address.port,
+            ae_title=aet,
+            ext_neg=[role],
+            tls_args=tls,
+            evt_handlers=[(evt.EVT_CONN_OPEN, pausing.on_connection)],
+        )
         if not association.is_established:
             return False
         try:

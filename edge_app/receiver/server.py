@@ -12,6 +12,7 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification
 
+from edge_app.core import pausing
 from edge_app.core.clock import monotonic_s
 from edge_app.core.config import ReceiverSettings
 from edge_app.core.errors import NetworkError
@@ -137,7 +138,11 @@ class Receiver:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._settings.host, self._settings.host)
         self._echo_answered.clear()
         association = ae.associate(
-            host, port, ae_title=self._settings.aet, tls_args=(context, host) if context is not None else None
+            host,
+            port,
+            ae_title=self._settings.aet,
+            tls_args=(context, host) if context is not None else None,
+            evt_handlers=[(evt.EVT_CONN_OPEN, pausing.on_connection)],
         )
         if association.is_established:
             association.send_c_echo()

@@ -17,9 +17,10 @@ import pydicom
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import DeflatedExplicitVRLittleEndian
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.sop_class import ModalityWorklistInformationFind
 
+from edge_app.core import pausing
 from edge_app.core.clock import monotonic_s, utc_now
 from edge_app.core.config import WorklistSettings
 from edge_app.core.errors import ConfigError, NetworkError
@@ -134,7 +135,9 @@ def fetch_orders(settings: WorklistSettings) -> list[Order]:
     ae.add_requested_context(ModalityWorklistInformationFind)
     host = host.strip("[]")
     tls = (worklist_context(settings), host) if settings.secure else None
-    association = ae.associate(host, int(port), ae_title=aet, tls_args=tls)
+    association = ae.associate(
+        host, int(port), ae_title=aet, tls_args=tls, evt_handlers=[(evt.EVT_CONN_OPEN, pausing.on_connection)]
+    )
     if not association.is_established or not association.accepted_contexts:
         raise NetworkError("the worklist does not let us in", remedy="Check worklist.peer and the AE titles there.")
     try:

@@ -16,6 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
 from pynetdicom.presentation import build_context
 
+from edge_app.core import pausing
 from edge_app.core.clock import MonotonicClock, monotonic_s
 from edge_app.core.errors import ConfigError, SendError
 from edge_app.simulator.outgoing import Outgoing, Skipped, find_outgoing
@@ -146,6 +147,7 @@ def _group(outgoing: Sequence[Outgoing], by: Grouping) -> list[list[Outgoing]]:
 
 def _on_connection(event: evt.Event) -> None:
     """Send small PDUs at once: Nagle's algorithm and delayed acknowledgements cost 40 ms an image together."""
+    pausing.on_connection(event)
     event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
