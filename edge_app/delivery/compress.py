@@ -14,6 +14,7 @@ from pydicom.uid import (
     JPEGLSLossless,
 )
 
+from edge_app.core.damage import PYDICOM_ERRORS
 from edge_app.core.logs import get_logger, short
 from edge_app.delivery.items import Item
 
@@ -76,7 +77,7 @@ def compressed(item: Item, accepted: Iterable[str]) -> FileDataset | None:
         original = dataset.pixel_array
         dataset.compress(syntax, generate_instance_uid=False)
         same = np.array_equal(dataset.pixel_array, original)
-    except (AttributeError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+    except PYDICOM_ERRORS as error:
         _log.event(408, "image goes uncompressed", sop=short(item.sop_uid), problem=type(error).__name__)
         return None
     return dataset if same else None

@@ -24,6 +24,7 @@ from pynetdicom.sop_class import Verification
 
 from edge_app.core import pausing
 from edge_app.core.config import DeliverySettings
+from edge_app.core.damage import PYDICOM_ERRORS
 from edge_app.core.errors import NetworkError, SendError
 from edge_app.delivery.address import Address
 from edge_app.delivery.calls import Calls, prepare_socket
@@ -240,7 +241,7 @@ class Link:
             dataset = dcmread(item.path)
             if dataset.file_meta.TransferSyntaxUID.is_compressed:
                 dataset.decompress(as_rgb=False, generate_instance_uid=False)
-        except (AttributeError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+        except PYDICOM_ERRORS as error:
             raise SendError(
                 f"{item.path.name} cannot be sent uncompressed: {error}",
                 remedy=f"Ask the destination's administrator to allow {item.transfer_syntax_uid}.",

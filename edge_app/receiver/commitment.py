@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.errors import BytesLengthException
 from pynetdicom import evt
 
+from edge_app.core.damage import PYDICOM_ERRORS
 from edge_app.core.errors import HeaderError
 from edge_app.core.logs import get_logger
 from edge_app.store.commitment_requests import CommitmentRequest, add_request
@@ -34,17 +34,6 @@ _OUT_OF_RESOURCES = 0x0213
 
 # FailureReason (0008,1197), PS3.3 Section C.14.1.1.
 PROCESSING_FAILURE, NO_SUCH_OBJECT, CLASS_CONFLICT = 0x0110, 0x0112, 0x0119
-
-_PARSE_ERRORS = (
-    AttributeError,
-    BytesLengthException,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
 
 _log = get_logger(__name__)
 
@@ -66,7 +55,7 @@ def handle_n_action(event: evt.Event, ledger: Ledger, wake: Callable[[str], None
         return _NO_SUCH_ACTION, None
     try:
         transaction_uid, items = _read(event.action_information)
-    except (*_PARSE_ERRORS, HeaderError) as error:
+    except (*PYDICOM_ERRORS, HeaderError) as error:
         _log.event(215, "storage commitment not understood", level=logging.WARNING, why=type(error).__name__)
         return _INVALID_ARGUMENT, None
     calling_aet = event.assoc.requestor.ae_title.strip()

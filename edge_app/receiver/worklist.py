@@ -23,6 +23,7 @@ from pynetdicom.sop_class import ModalityWorklistInformationFind
 from edge_app.core import pausing
 from edge_app.core.clock import monotonic_s, utc_now
 from edge_app.core.config import WorklistSettings
+from edge_app.core.damage import PYDICOM_ERRORS
 from edge_app.core.errors import ConfigError, NetworkError
 from edge_app.core.logs import get_logger
 from edge_app.receiver.tls import worklist_context
@@ -37,8 +38,6 @@ LOOK_S = 1.0
 
 _PENDING = frozenset((0xFF00, 0xFF01))
 _TEXT_MAX = 256
-
-_READ_ERRORS = (AttributeError, InvalidDicomError, LookupError, NotImplementedError, OSError, RecursionError, TypeError)
 
 _log = get_logger(__name__)
 
@@ -183,7 +182,7 @@ def _orders_of(answer: Dataset) -> list[Order]:
     """Return the orders in one answer; what cannot be read is left out."""
     try:
         return [_order(answer, step) for step in answer.get("ScheduledProcedureStepSequence", [])]
-    except (*_READ_ERRORS, ValueError):
+    except (*PYDICOM_ERRORS, InvalidDicomError):
         return []
 
 
@@ -219,6 +218,6 @@ def _identity_of(ledger: Ledger, row: InstanceRow) -> StudyIdentity:
     try:
         dataset = pydicom.dcmread(ledger.paths.root / row.path, stop_before_pixels=True, specific_tags=keywords)
         accession, patient, name, birth = (_text(dataset, keyword) for keyword in keywords[1:])
-    except (*_READ_ERRORS, ValueError, EOFError):
+    except (*PYDICOM_ERRORS, InvalidDicomError):
         return known
     return StudyIdentity(row.study_uid, accession, patient, name, birth)

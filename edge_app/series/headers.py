@@ -9,44 +9,27 @@ from __future__ import annotations
 
 import io
 import math
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pydicom
 from pydicom.config import disable_value_validation
-from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 
+from edge_app.core.damage import PYDICOM_ERRORS
 from edge_app.core.errors import HeaderError, InputError, NotDicomError
 from edge_app.core.types import SliceHeader
 from edge_app.series.codestream import is_irreversible_jpeg2000
 from edge_app.series.deflated import check_inflated_size
 from edge_app.series.syntaxes import JPEG_2000_SYNTAXES, LOSSY_SYNTAXES
 
-__all__ = ["MAX_FILE_BYTES", "PYDICOM_ERRORS", "load_instance", "quiet_pydicom", "read_header"]
+__all__ = ["MAX_FILE_BYTES", "load_instance", "quiet_pydicom", "read_header"]
 
 MAX_FILE_BYTES = 256 << 20
 """No single-frame CT image comes near this; a bigger file is refused unread."""
-
-PYDICOM_ERRORS = (
-    ArithmeticError,
-    AttributeError,
-    BytesLengthException,  # an Exception and nothing more
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,  # also RecursionError (deep nesting) and NotImplementedError
-    TypeError,
-    ValueError,  # also UnicodeError
-    struct.error,
-    zlib.error,
-)
-"""What pydicom and its decoders raise on damaged or hostile input: they promise no exception type of their own."""
 
 _PREAMBLE_BYTES = 128
 _FIRST_TAGS = (b"\x02\x00\x00\x00", b"\x02\x00\x01\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00")

@@ -13,11 +13,12 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
+from edge_app.core.damage import PYDICOM_ERRORS
 from edge_app.core.errors import PixelError
 from edge_app.core.types import SliceHeader, SliceImage
 from edge_app.series.codestream import claimed_size
 from edge_app.series.damage import looks_damaged
-from edge_app.series.headers import PYDICOM_ERRORS, quiet_pydicom
+from edge_app.series.headers import quiet_pydicom
 from edge_app.series.syntaxes import JPEG_LOSSLESS_SYNTAXES
 
 __all__ = ["AIR_HU", "MAX_PIXELS", "decode_slice", "turn_to_standard"]

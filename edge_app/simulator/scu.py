@@ -18,6 +18,7 @@ from pynetdicom.presentation import build_context
 
 from edge_app.core import pausing
 from edge_app.core.clock import MonotonicClock, monotonic_s
+from edge_app.core.damage import PYDICOM_ERRORS
 from edge_app.core.errors import ConfigError, SendError
 from edge_app.simulator.outgoing import Outgoing, Skipped, find_outgoing
 
@@ -261,6 +262,6 @@ def _uncompressed(item: Outgoing, agreed: set[str], peer: Peer) -> Dataset:
     try:
         if ds.file_meta.TransferSyntaxUID.is_compressed:
             ds.decompress(generate_instance_uid=False)
-    except (AttributeError, NotImplementedError, RuntimeError, ValueError) as error:
+    except PYDICOM_ERRORS as error:
         raise problem from error
     return ds

@@ -7,16 +7,15 @@ harm the process that keeps the promise made to the scanner.
 from __future__ import annotations
 
 import re
-import struct
 import zlib
 from dataclasses import dataclass
 from io import BytesIO
 
-from pydicom.errors import BytesLengthException
 from pydicom.filereader import data_element_generator
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
+from edge_app.core.damage import PYDICOM_ERRORS
 from edge_app.core.errors import HeaderError
 
 __all__ = ["Identity", "read_identity"]
@@ -38,22 +37,6 @@ _UID = re.compile(r"[0-9.]{1,64}")
 
 INFLATE_LIMIT_BYTES = 1 << 20
 """How much of a deflated data set is inflated to find the UIDs: a bomb stays small, a header always fits."""
-
-_PARSE_ERRORS = (
-    AttributeError,
-    BytesLengthException,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    OverflowError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-"""What pydicom's element generator raises on bytes that are not a data set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +75,7 @@ def read_identity(content: bytes | memoryview, transfer_syntax_uid: str) -> Iden
         for element in elements:
             if element.tag in _NAMES or element.tag == _PATIENT_ID:
                 found[int(element.tag)] = bytes(element.value or b"")
-    except _PARSE_ERRORS as error:
+    except PYDICOM_ERRORS as error:
         raise HeaderError(
             f"data set cannot be read as {syntax.name}: {type(error).__name__}",
             remedy="The sender's export is broken, or it names the wrong transfer syntax.",
