@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edge_app.receiver.peers import PeerList
 
-__all__ = ["Admission", "Caller", "Refusal"]
+__all__ = ["NO_PLACE", "Admission", "Caller", "Refusal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,10 @@ class Refusal:
     source: int
     diagnostic: int
     why: str
+
+
+NO_PLACE = Refusal(0x02, 0x03, 0x02, "local limit exceeded")
+"""For now: as many associations are open as may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,6 @@ class Admission:
     ----------
     aet
         Our AE title, which a peer must call.
-    max_associations
-        How many peers may be connected at once.
     self_check_aet
         The calling AE title of this process's own C-ECHO, which is always let in: a busy receiver is not a dead one.
     peers
@@ -46,20 +48,21 @@ class Admission:
     """
 
     aet: str
-    max_associations: int
     self_check_aet: str
     peers: PeerList | None = None
 
-    def refuse(self, caller: Caller, *, others: int) -> Refusal | None:
-        """Judge a request while `others` associations are open; None lets it in."""
+    def is_own(self, caller: Caller) -> bool:
+        """Tell our own C-ECHO, which needs no place among the associations."""
+        return caller.calling_aet.strip() == self.self_check_aet
+
+    def refuse(self, caller: Caller) -> Refusal | None:
+        """Judge who asks; None lets it in if there is a place left."""
         if caller.called_aet.strip() != self.aet.strip():
             return Refusal(0x01, 0x01, 0x07, "called AE title not recognised")
-        if caller.calling_aet.strip() == self.self_check_aet:
+        if self.is_own(caller):
             return None
         if self.peers is not None:
             problem = self.peers.problem_with(caller.calling_aet, caller.address, caller.certificate_sha256)
             if problem:
                 return Refusal(0x01, 0x01, 0x03, problem)
-        if others >= self.max_associations:
-            return Refusal(0x02, 0x03, 0x02, "local limit exceeded")
         return None

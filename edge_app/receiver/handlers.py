@@ -17,7 +17,7 @@ from pynetdicom import evt
 
 from edge_app.core.errors import MismatchError, MsuError, StoreError
 from edge_app.core.logs import get_logger, short
-from edge_app.receiver.admission import Admission, Caller
+from edge_app.receiver.admission import NO_PLACE, Admission, Caller
 from edge_app.receiver.listener import Waiting
 from edge_app.receiver.refusals import Refusals
 from edge_app.receiver.status import SUCCESS, status_of
@@ -42,22 +42,34 @@ _log = get_logger(__name__)
 
 
 class OpenAssociations:
-    """The associations that are open, by pynetdicom's object, and their ids in the ledger. Threads share it.
+    """The associations that have a place, by pynetdicom's object, and their ids in the ledger. Threads share it.
+
+    A place is taken when the association is asked for, not when it is open: many that ask at once would each find the
+    last place free.
 
     One that the disk did not take when it was opened is noted when it brings its first instance: a sender that is
     told to try again must not find itself shut out of an association that it still has.
+
+    Parameters
+    ----------
+    most
+        How many places there are.
     """
 
-    def __init__(self, ledger: Ledger, called_aet: str) -> None:
+    def __init__(self, ledger: Ledger, called_aet: str, most: int) -> None:
         self._ledger = ledger
         self._called_aet = called_aet
+        self._most = most
         self._ids: dict[Any, str] = {}
         self._lock = threading.Lock()
 
-    def add(self, association: object) -> None:
-        """Take in an association; it has no id before it is noted."""
+    def add(self, association: object) -> bool:
+        """Give an association a place, False when none is left; it has no id before it is noted."""
         with self._lock:
-            self._ids.setdefault(association, "")
+            if len(self._ids) >= self._most:
+                return False
+            self._ids[association] = ""
+            return True
 
     def remove(self, association: object) -> str | None:
         """Forget an association; returns its id if it was open and noted."""
@@ -109,10 +121,16 @@ def on_requested(
     """Refuse a peer that may not come in, before anything is negotiated."""
     association = event.assoc
     connection = association.dul.socket.socket
-    waiting.remove(connection)
+    if not waiting.remove(connection):
+        # It is being closed to make room for a newer one, and must not take a place with it.
+        association.acse.send_reject(NO_PLACE.result, NO_PLACE.source, NO_PLACE.diagnostic)
+        association.kill()
+        return
     request, address = association.requestor.primitive, association.requestor.address
     caller = Caller(request.calling_ae_title, request.called_ae_title, address, fingerprint_of(connection))
-    refusal = admission.refuse(caller, others=len(open_associations))
+    refusal = admission.refuse(caller)
+    if refusal is None and not admission.is_own(caller) and not open_associations.add(association):
+        refusal = NO_PLACE
     if refusal:
         refusals.note(203, refusal.why, address=address, calling_aet=caller.calling_aet.strip())
         association.acse.send_reject(refusal.result, refusal.source, refusal.diagnostic)
@@ -125,7 +143,6 @@ def on_accepted(event: evt.Event, admission: Admission, open_associations: OpenA
     calling_aet = association.requestor.ae_title.strip()
     if calling_aet == admission.self_check_aet:
         return
-    open_associations.add(association)
     try:
         association_id = open_associations.noted(association)
     except (StoreError, sqlite3.Error) as error:

@@ -66,11 +66,13 @@ class Waiting:
                 del self._connections[connection]
                 self._connections[by] = None
 
-    def remove(self, connection: socket.socket | None) -> None:
-        """Take out a connection that has asked, or ended."""
+    def remove(self, connection: socket.socket | None) -> bool:
+        """Take out a connection that has asked, or ended; False when it is out already, as one that made room is."""
         with self._lock:
-            if connection is not None:
-                self._connections.pop(connection, None)
+            if connection not in self._connections:
+                return False
+            del self._connections[connection]
+            return True
 
     def all(self) -> list[socket.socket]:
         """Return them all."""

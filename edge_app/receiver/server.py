@@ -65,7 +65,7 @@ class Receiver:
         self._peers = PeerList(settings.peers) if settings.access == "listed" else None
         # Nobody else can know it, so nobody else gets past the limit on associations by calling himself so.
         self._self_check_aet = f"SELF-{secrets.token_hex(5).upper()}"
-        self._open_associations = handlers.OpenAssociations(ledger, settings.aet)
+        self._open_associations = handlers.OpenAssociations(ledger, settings.aet, settings.max_associations)
         self._waiting = Waiting(settings.max_associations + WAITING_MORE)
         self._refusals = Refusals(ledger)
         self._budget = Budget(settings.max_memory_bytes)
@@ -184,13 +184,13 @@ class Receiver:
         ae.maximum_pdu_size = settings.max_pdu_bytes
         ae.network_timeout = settings.network_timeout_s
         ae.acse_timeout = settings.request_timeout_s
-        # Admission counts the associations; pynetdicom counts connections, with those being refused or checking us.
+        # We count associations (OpenAssociations); pynetdicom counts connections, with those refused or checking us.
         ae.maximum_associations = 2 * (settings.max_associations + WAITING_MORE)
         return ae
 
     def _bindings(self) -> list[evt.EventHandlerType]:
         settings = self._settings
-        admission = Admission(settings.aet, settings.max_associations, self._self_check_aet, self._peers)
+        admission = Admission(settings.aet, self._self_check_aet, self._peers)
         associations, ledger = self._open_associations, self._ledger
         return [
             (evt.EVT_CONN_OPEN, self._on_connected),

@@ -20,6 +20,7 @@ from pynetdicom import AE, build_context, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification
 
+from edge_app.core import pausing
 from edge_app.core.config import ReceiverSettings, Settings
 from edge_app.receiver.contexts import IMAGE_CLASSES
 from edge_app.receiver.server import Receiver
@@ -80,8 +81,11 @@ def associating(
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 30
     contexts = [*(build_context(uid, [syntax]) for uid in IMAGE_CLASSES), build_context(Verification)]
     connections: list[socket.socket] = []
-    note = (evt.EVT_CONN_OPEN, lambda event: connections.append(event.assoc.dul.socket.socket))
-    association = ae.associate("127.0.0.1", port, contexts=contexts, ae_title=called_aet, evt_handlers=[note])
+    handlers = [
+        (evt.EVT_CONN_OPEN, lambda event: connections.append(event.assoc.dul.socket.socket)),
+        (evt.EVT_CONN_OPEN, pausing.on_connection),
+    ]
+    association = ae.associate("127.0.0.1", port, contexts=contexts, ae_title=called_aet, evt_handlers=handlers)
     try:
         yield association
     finally:
