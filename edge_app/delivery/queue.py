@@ -63,7 +63,8 @@ class DeliveryQueue:
     takes_images
         False where only results go.
     served
-        All destinations that are served now; a row is closed when all of them are done with it.
+        All destinations that are to be served now; a row is closed when all of them are done with it. Asked in the
+        transaction that closes it: the destination may change, and what it asks for come, at any moment.
     express
         Sends a message over a connection that is held open; returns None where there is none. Needs `make_message`.
     speed
@@ -308,15 +309,16 @@ class DeliveryQueue:
             self._postpone(row, f"{len(refused)} objects refused: {refused[0].problem}")
 
     def _finish(self, row: OutboxRow, state: str, objects: int, problem: str) -> None:
-        outbox.finish(
-            self._ledger,
-            row,
-            state,
-            destination=self._destination,
-            objects=objects,
-            problem=problem,
-            served=self._served(),
-        )
+        with self._ledger.transaction():
+            outbox.finish(
+                self._ledger,
+                row,
+                state,
+                destination=self._destination,
+                objects=objects,
+                problem=problem,
+                served=self._served(),
+            )
         if state != "queued":
             self._rows.pop(row.id, None)
             _log.event(403, f"delivery {state}", kind=row.kind, study=short(row.study_uid), problem=problem)

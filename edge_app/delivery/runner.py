@@ -37,7 +37,7 @@ class Runner:
     make_objects, make_message
         Return what a result row means for a protocol, and the message among a DICOM destination's objects.
     served
-        All destinations that are served now.
+        All destinations that are to be served now, also where this one is none of them any more.
     """
 
     def __init__(

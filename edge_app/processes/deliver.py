@@ -132,7 +132,7 @@ class _Loop:
 
     def _follow(self) -> None:
         """Serve the centre the crew chose, and those that are always served; hand over what is held when it changes."""
-        wanted = tuple(dict.fromkeys(text for text in (self._centre(), *self._delivery.also) if text))
+        wanted = self._wanted()
         if wanted == self._served:
             return
         for text in set(self._runners) - set(wanted):
@@ -147,11 +147,14 @@ class _Loop:
                     parse_address(text),
                     make_objects=self._make_objects,
                     make_message=self._make_message,
-                    served=lambda: self._served,
+                    served=self._wanted,
                     tls=self._tls,
                 )
                 self._runners[text] = runner
                 runner.start()
+
+    def _wanted(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(text for text in (self._centre(), *self._delivery.also) if text))
 
     def _centre(self) -> str:
         chosen = current_diversion(self._ledger)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from pydicom import dcmread
 from pydicom.uid import JPEGLSLossless
 
 from edge_app.console import delivery_words
+from edge_app.core.config import Settings
+from edge_app.processes.deliver import _Loop
 from edge_app.receiver.certificates import make_certificates
 from edge_app.store import outbox, proofs
 from edge_app.store.cases import list_cases
@@ -268,6 +271,26 @@ def test_a_run_is_diverted_while_it_lasts_and_what_is_held_follows(ledger: Ledge
         with storescp(tmp_path / "peer", port) as folder:
             wait_until(lambda: all_sent(ledger), "everything is sent")
             assert len(list(folder.iterdir())) == 13
+
+
+def test_the_new_centre_gets_the_case_though_the_old_one_was_faster_than_the_diversion(ledger: Ledger) -> None:
+    with web_centre() as old, web_centre() as new:
+        first, second = (f"notify+http://127.0.0.1:{centre.port}/results" for centre in (old, new))
+        settings = Settings(data=ledger.paths.root).replaced(
+            delivery={"destination": first, "alternatives": [second], "standby": False}
+        )
+        loop = _Loop(settings, ledger, threading.Event(), None)
+        loop._follow()
+        try:
+            wait_until(lambda: all_sent(ledger), "the old centre has it")
+            divert(ledger, second, by="paramedic", studies=[ct_uid(1)])
+            wait_until(lambda: not outbox.queued_for(ledger, first), "the old centre was asked to take it once more")
+            assert not all_sent(ledger)
+            loop._follow()
+            wait_until(lambda: all_sent(ledger), "the new centre has it")
+        finally:
+            loop.close()
+        assert [len(centre.posted["/results/"]) for centre in (old, new)] == [1, 1]
 
 
 def test_a_thin_link_gets_images_smaller_and_with_every_grey_level(tmp_path: Path) -> None:
