@@ -296,17 +296,21 @@ class DeliveryQueue:
         self._finish(row, "failed" if wait.failures >= self._settings.refusals_max else "queued", 0, problem)
 
     def _settle(self, row: OutboxRow, items: Sequence[Item]) -> None:
-        """Close a row once each of its objects was sent, or was refused too often."""
-        done = outbox.deliveries(self._ledger, row.study_uid, self._destination)
-        known = [done[item.sop_uid] for item in items if item.sop_uid in done]
-        sent = sum(delivery.state == "sent" for delivery in known)
-        refused = [delivery for delivery in known if delivery.state != "sent"]
-        if sent == len(items):
-            self._finish(row, "sent", sent, "")
-        elif len(known) == len(items) and all(self._is_over(delivery) for delivery in known):
-            self._finish(row, "failed", sent, f"{len(refused)} objects refused: {refused[0].problem}")
-        elif refused:
-            self._postpone(row, f"{len(refused)} objects refused: {refused[0].problem}")
+        """Close a row once each of its objects was sent, or was refused too often.
+
+        In one transaction: what a destination reports as lost in between would be taken for sent.
+        """
+        with self._ledger.transaction():
+            done = outbox.deliveries(self._ledger, row.study_uid, self._destination)
+            known = [done[item.sop_uid] for item in items if item.sop_uid in done]
+            sent = sum(delivery.state == "sent" for delivery in known)
+            refused = [delivery for delivery in known if delivery.state != "sent"]
+            if sent == len(items):
+                self._finish(row, "sent", sent, "")
+            elif len(known) == len(items) and all(self._is_over(delivery) for delivery in known):
+                self._finish(row, "failed", sent, f"{len(refused)} objects refused: {refused[0].problem}")
+            elif refused:
+                self._postpone(row, f"{len(refused)} objects refused: {refused[0].problem}")
 
     def _finish(self, row: OutboxRow, state: str, objects: int, problem: str) -> None:
         with self._ledger.transaction():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 import pytest
 
 from edge_app.delivery.items import Item
 from edge_app.delivery.link import Receipt
 from edge_app.delivery.queue import STRIKES
-from edge_app.store import outbox
+from edge_app.store import outbox, proofs
+from edge_app.store.outbox import DeliveryRow
 from edge_app.store.retention import delivered_studies
 from tests.stored_studies import ct_uid
 from tests.unit.delivery.outbox_box import CENTRE, Box, images, result
@@ -44,6 +48,26 @@ def test_what_was_sent_before_a_restart_is_not_sent_again(box: Box) -> None:
     box.start()
     box.run()
     assert box.centre.received == [result(1), *images(1, 1, 2, 3)]
+
+
+def test_what_is_reported_lost_while_its_row_is_closed_is_sent_again(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    box.add_study()
+    study_uid, lost = ct_uid(1), ct_uid(1, 2)
+    look = outbox.deliveries
+    report = threading.Thread(target=lambda: proofs.note_lost(box.ledger, CENTRE, study_uid, [lost]))
+
+    def deliveries(*arguments: Any) -> dict[str, DeliveryRow]:
+        done = look(*arguments)
+        if len(done) == 4 and report.ident is None:
+            report.start()
+            report.join(0.3)  # as long as it likes, if it may come in between
+        return done
+
+    monkeypatch.setattr(outbox, "deliveries", deliveries)
+    box.run()
+    report.join()
+    box.run()
+    assert box.centre.received == [result(1), *images(1, 1, 2, 3), lost]
 
 
 def test_a_refused_object_lets_the_others_pass_and_is_given_up_in_the_end(box: Box) -> None:
