@@ -25,10 +25,14 @@ HAVING EXISTS (SELECT 1 FROM outbox o WHERE o.study_uid = i.study_uid)
    AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.study_uid = i.study_uid AND d.proved_utc > ?)
    AND NOT EXISTS (SELECT 1 FROM commitments c WHERE c.study_uid = i.study_uid AND c.answered_utc IS NULL
                    AND c.requested_utc > ?)
+   AND NOT EXISTS (SELECT 1 FROM crew e WHERE e.study_uid = i.study_uid AND e.kind = 'series_chosen' AND e.id > (SELECT
+                   COALESCE(MAX(json_extract(r.body, '$.series_entry')), 0) FROM results r
+                   WHERE r.study_uid = i.study_uid))
 ORDER BY MAX(i.id)
 """
 """Everything in the outbox was sent, no image came after the last result, no other bytes are in question, the last
-proof of delivery is older than the given time, and no destination was lately asked for a stronger one."""
+proof of delivery is older than the given time, no destination was lately asked for a stronger one, and no series that
+the crew chose waits for its analysis."""
 
 COMMITMENT_WAIT = timedelta(minutes=15)
 """A destination that was asked to commit may still say that it does not hold something; then it is sent again."""

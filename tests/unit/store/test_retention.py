@@ -9,15 +9,16 @@ import pytest
 from edge_app.core.clock import utc_iso, utc_now
 from edge_app.core.types import StudyResult, StudyStatus
 from edge_app.store import outbox, proofs, retention
+from edge_app.store.choices import choose_series, series_choice
 from edge_app.store.inbox import Inbox, Outcome
 from edge_app.store.ledger import Ledger
 from tests.instances import add, make_instance
 
 
-def _analyse(ledger: Ledger, study_uid: str, *, sent: bool) -> None:
+def _analyse(ledger: Ledger, study_uid: str, *, sent: bool, series_entry: int = 0) -> None:
     last = ledger.instances(study_uid=study_uid)[-1].id
     result = StudyResult(
-        study_uid, "", StudyStatus.NO_RESULT, None, None, (), None, (), None, None, {}
+        study_uid, "", StudyStatus.NO_RESULT, None, None, (), None, (), None, None, {}, series_entry=series_entry
     )  # fmt: skip
     ledger.add_result(result, last_instance_id=last)
     if sent:
@@ -61,6 +62,14 @@ def test_what_has_not_been_delivered_in_full_stays(ledger: Ledger, inbox: Inbox)
     assert retention.make_room(ledger, low_bytes=10, high_bytes=20, free_bytes=lambda: 0) == []
     assert len(ledger.instances()) == 5
     assert not retention.remove_study(ledger, "1.1")
+
+
+def test_a_study_stays_until_the_series_that_the_crew_chose_was_analysed(three_delivered: Ledger) -> None:
+    choose_series(three_delivered, "1.1", "1.1.7", by="nurse")
+    assert not retention.remove_study(three_delivered, "1.1")
+    assert retention.delivered_studies(three_delivered) == ["1.2", "1.3"]
+    _analyse(three_delivered, "1.1", sent=True, series_entry=series_choice(three_delivered, "1.1").entry)
+    assert retention.remove_study(three_delivered, "1.1")
 
 
 def test_a_removed_study_may_come_again(three_delivered: Ledger, inbox: Inbox) -> None:
