@@ -14,7 +14,10 @@ from edge_app.core.clock import utc_iso, utc_now
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths, uid_hash
 
-__all__ = ["delivered_studies", "make_room", "remove_files", "remove_study"]
+__all__ = ["REMOVED_SUFFIX", "delivered_studies", "make_room", "remove_files", "remove_study"]
+
+REMOVED_SUFFIX = ".removed"
+"""Ends the name of a study's folder that is being removed."""
 
 _DELIVERED = """
 SELECT i.study_uid FROM instances i GROUP BY i.study_uid
@@ -70,6 +73,8 @@ def remove_study(ledger: Ledger, study_uid: str, *, keep_days: float = 0.0) -> b
 def remove_files(paths: StorePaths, study_uid: str) -> None:
     """Remove all files that a study has in the store.
 
+    Its folders lose their names first: what is written into one while it is emptied would keep it from going.
+
     Raises
     ------
     OSError
@@ -77,8 +82,12 @@ def remove_files(paths: StorePaths, study_uid: str) -> None:
     """
     for part in ("instances", "frames", "results"):
         folder = paths.root / part / uid_hash(study_uid)
+        nameless = folder.with_name(f"{folder.name}{REMOVED_SUFFIX}")
+        if nameless.is_dir():  # left by a power cut
+            shutil.rmtree(nameless)
         if folder.is_dir():
-            shutil.rmtree(folder)
+            folder.replace(nameless)
+            shutil.rmtree(nameless)
 
 
 def make_room(

@@ -1,4 +1,4 @@
-"""What a receiver that died left behind: files of instances that were never acknowledged.
+"""What a receiver that died left behind: files of instances that were never acknowledged, or were being removed.
 
 Run once when a receiver starts, before it listens (it must be the only one, see `edge_app.store.lock`).
 """
@@ -6,11 +6,13 @@ Run once when a receiver starts, before it listens (it must be the only one, see
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 
 from edge_app.store.inbox import PART_SUFFIX
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import fsync_folder
+from edge_app.store.retention import REMOVED_SUFFIX
 
 __all__ = ["Swept", "sweep_orphans"]
 
@@ -34,6 +36,9 @@ def sweep_orphans(ledger: Ledger) -> Swept:
     removed = quarantined = 0
     folders = [paths.quarantine, *sorted(p for p in (paths.root / "instances").iterdir() if p.is_dir())]
     for folder in folders:
+        if folder.name.endswith(REMOVED_SUFFIX):
+            shutil.rmtree(folder)
+            continue
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
         for name in names:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,6 +81,39 @@ def test_a_removed_study_may_come_again(three_delivered: Ledger, inbox: Inbox) -
     assert add(inbox, make_instance(study_uid="1.1")) is Outcome.STORED
     (row,) = three_delivered.instances(study_uid="1.1")
     assert (three_delivered.paths.root / row.path).is_file()
+
+
+def test_an_image_that_is_written_while_its_study_is_removed_harms_neither(
+    three_delivered: Ledger, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about_to_write, removing, written = threading.Event(), threading.Event(), threading.Event()
+    write_beside, unlink, outcomes = inbox._write_beside, os.unlink, []
+    sender = threading.Thread(target=lambda: outcomes.append(add(inbox, make_instance(study_uid="1.1"))))
+
+    def write_while_it_is_removed(*arguments: Any) -> Path:
+        about_to_write.set()
+        assert removing.wait(20.0)
+        part = write_beside(*arguments)
+        written.set()
+        return part
+
+    def unlink_when_it_is_written(*arguments: Any, **options: Any) -> None:
+        removing.set()
+        assert written.wait(20.0)
+        unlink(*arguments, **options)
+
+    monkeypatch.setattr(inbox, "_write_beside", write_while_it_is_removed)
+    sender.start()
+    assert about_to_write.wait(20.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", unlink_when_it_is_written)
+        assert retention.remove_study(three_delivered, "1.1")
+    sender.join()
+    assert outcomes == [Outcome.STORED]
+    (row,) = three_delivered.instances(study_uid="1.1")
+    path = three_delivered.paths.root / row.path
+    assert list(path.parent.iterdir()) == [path]
+    assert not path.parent.with_name(path.parent.name + retention.REMOVED_SUFFIX).exists()
 
 
 @pytest.mark.requirement("R83")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edge_app.store.inbox import Inbox
 from edge_app.store.ledger import Ledger
+from edge_app.store.retention import REMOVED_SUFFIX
 from edge_app.store.sweep import Swept, sweep_orphans
 from tests.instances import STUDY_UID, add, make_instance
 
@@ -24,6 +25,14 @@ def test_half_written_files_go_and_unacknowledged_ones_are_kept_in_quarantine(in
     assert (ledger.paths.root / path).read_bytes() == b"whole but unknown"
     assert "not acknowledged" in reason
     assert sweep_orphans(ledger) == Swept(0, 0)
+
+
+def test_what_a_power_cut_left_of_a_removal_goes(inbox: Inbox, ledger: Ledger) -> None:
+    add(inbox, make_instance())
+    folder = ledger.paths.instance(STUDY_UID, "1").parent
+    folder.rename(folder.with_name(folder.name + REMOVED_SUFFIX))
+    assert sweep_orphans(ledger) == Swept(0, 0)
+    assert not list((ledger.paths.root / "instances").iterdir())
 
 
 def test_an_empty_store_needs_no_sweeping(ledger: Ledger) -> None:
