@@ -126,7 +126,7 @@ class _Arrivals:
 class SnapshotSource:
     """Reads snapshots from a ledger; keeps what cannot change, so that a read costs little.
 
-    Instances are read once each (the table only grows) and results are parsed once per revision.
+    Instances are read once each, until their study is removed, and results are parsed once per revision.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -150,6 +150,7 @@ class SnapshotSource:
         deliveries, answers = delivery_counts(self._ledger), acknowledgements(self._ledger)
         heartbeats = self._ledger.heartbeats()
         rows = {row.study_uid: row for row in self._ledger.studies()}
+        self._forget_removed(rows)
         order = sorted(
             (rows.keys() | self._arrivals.keys()) - self_test_uids(self._ledger),
             key=lambda uid: (self._first_utc(uid, rows), self._arrivals.get(uid, _Arrivals()).first_id),
@@ -233,6 +234,12 @@ class SnapshotSource:
                 seen.last_utc = row.received_utc
                 seen.last_id = row.id
                 seen.last_image_s = row.received_s if row.boot_id == self._boot_id else None
+
+    def _forget_removed(self, rows: Mapping[str, Any]) -> None:
+        """Forget studies that were removed to make room: they would look like new ones that the worker passes over."""
+        for uid in self._arrivals.keys() - rows.keys():
+            if not self._ledger.instances(study_uid=uid):
+                del self._arrivals[uid]
 
     def _take_entries(self) -> None:
         for entry in crew_entries(self._ledger, after_id=self._last_entry):

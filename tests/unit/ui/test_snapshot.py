@@ -12,6 +12,7 @@ from edge_app.store.associations import open_association
 from edge_app.store.crew import note_crew
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
+from edge_app.store.retention import remove_study
 from edge_app.ui.snapshot import ANNOUNCED_S, CASES_SHOWN, SnapshotSource
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -95,6 +96,21 @@ def test_a_withdrawn_result_leaves_only_its_trace(tmp_path: Path) -> None:
         ledger.put_study("1.1", StudyStatus.RECEIVING)
         study = source.read().current
         assert study is not None and study.result is None and study.result_instance_id == 1
+
+
+def test_a_study_that_was_removed_to_make_room_is_none_that_nobody_looks_at(tmp_path: Path) -> None:
+    with Ledger(StorePaths(tmp_path), "screen") as ledger:
+        source = SnapshotSource(ledger)
+        arrive(ledger, "1.1", 1)
+        arrive(ledger, "1.2", 1)
+        refuse(ledger, "1.1")
+        assert [study.study_uid for study in source.read().studies] == ["1.2", "1.1"]
+        with ledger.transaction() as db:
+            db.execute("UPDATE outbox SET state = 'sent'")
+        assert remove_study(ledger, "1.1")
+        assert [study.study_uid for study in source.read().studies] == ["1.2"]
+        arrive(ledger, "1.1", 1)
+        assert [(study.study_uid, study.images) for study in source.read().studies] == [("1.1", 1), ("1.2", 1)]
 
 
 def test_the_list_is_bounded_but_a_chosen_case_stays_in_it(tmp_path: Path) -> None:
