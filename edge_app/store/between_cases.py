@@ -11,10 +11,16 @@ __all__ = ["case_under_way"]
 
 _OPEN = (StudyStatus.RECEIVING.value, StudyStatus.ANALYSING.value)
 
+_UNDER_WAY = (
+    "SELECT status FROM studies WHERE status IN (?, ?) "
+    "AND study_uid NOT IN (SELECT study_uid FROM self_tests WHERE outcome != '')"
+)
+"""The worker may write once more that it is at work on a self-test which was stopped, and has been removed."""
+
 
 def case_under_way(ledger: Ledger, quiet_s: float) -> str:
     """Return what is under way, in words; "" when nothing is, and nothing was for `quiet_s` seconds."""
-    states = {str(row[0]) for row in ledger.read("SELECT status FROM studies WHERE status IN (?, ?)", *_OPEN)}
+    states = {str(row[0]) for row in ledger.read(_UNDER_WAY, *_OPEN)}
     if states:
         return f"a study is {sorted(states)[0]}"
     boot, now_s = boot_id(), monotonic_s()
