@@ -71,8 +71,12 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; uncommitted work is rolled back."""
-        self._db.close()
+        """Close the connection, after what another thread is doing with it; this one's open transaction is rolled back.
+
+        SQLite would be taken from under the other thread, and the process would crash.
+        """
+        with self._lock:
+            self._db.close()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

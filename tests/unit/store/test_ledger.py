@@ -56,6 +56,29 @@ def test_threads_share_a_ledger_and_the_audit_chain_holds(ledger: Ledger) -> Non
         assert audit.verify(db) is None
 
 
+def test_a_ledger_is_not_closed_under_a_thread_that_writes(ledger: Ledger) -> None:
+    writing, closed = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with ledger.transaction():
+            writing.set()
+            assert not closed.wait(0.3)
+            ledger.audit("test", {"last": True})
+
+    def close() -> None:
+        ledger.close()
+        closed.set()
+
+    threads = [threading.Thread(target=write), threading.Thread(target=close)]
+    threads[0].start()
+    assert writing.wait(20.0)
+    threads[1].start()
+    for thread in threads:
+        thread.join()
+    with Ledger(ledger.paths, "test") as again:
+        assert again.read("SELECT body FROM audit") == [('{"last": true}',)]
+
+
 def test_an_association_ends_once_and_the_first_word_counts(ledger: Ledger) -> None:
     open_association(ledger, "a1", "SCANNER", "MSU1", "10.0.0.1:104")
     close_association(ledger, "a1", "released")
