@@ -109,9 +109,10 @@ class Calls:
     def cut(self) -> None:
         """Close the connection under the call's feet: its threads end, whatever they were waiting for."""
         self._is_cut = True
-        if self._socket is not None:
+        # Two threads may be here: the one that waits, and the one that has just got its connection (`watch`).
+        connection = self._socket
+        if connection is not None:
             with contextlib.suppress(OSError):
                 # What still lies in the kernel's buffer is thrown away: on a thin link it would go before all else.
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self._socket.shutdown(socket.SHUT_RDWR)
-            self._socket = None
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.shutdown(socket.SHUT_RDWR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from typing import Any
 
 import pytest
 
@@ -30,3 +31,22 @@ def test_a_connection_that_comes_after_the_cut_is_closed_at_once() -> None:
             calls.run(connect)
         cut.set()
         assert theirs.recv(1) == b""
+
+
+def test_two_threads_may_cut_at_once() -> None:
+    calls = Calls(lambda: True)
+
+    class Connection(socket.socket):
+        """One that the other thread cuts just before this one does."""
+
+        def setsockopt(self, *arguments: Any) -> None:
+            if not cut.is_set():
+                cut.set()
+                calls.cut()
+            super().setsockopt(*arguments)
+
+    cut = threading.Event()
+    with Connection() as connection:
+        calls.watch(connection)
+        calls.cut()
+    assert cut.is_set()
