@@ -6,6 +6,7 @@ be gone by then. What did not get through stays in the ledger, also over a power
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import logging
@@ -85,8 +86,10 @@ class CommitmentReporter:
         self._own_aet = own_aet
         self._addresses = dict(_parse(address, tls_of) for address in addresses)
         self._open_associations = open_associations
-        self._wake, self._stop = threading.Event(), threading.Event()
+        self._stop = threading.Event()
+        self._woken: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._due_s: dict[str, float] = {}
+        """Only the thread touches it: a peer that comes again while it is told in vain is told again at once."""
         self._answers: dict[tuple[int, int], queue.SimpleQueue[int]] = {}
         self._message_ids = itertools.cycle(range(1, 1 << 16))
         self._thread = threading.Thread(target=self._run, name="commitment-reports", daemon=True)
@@ -98,7 +101,7 @@ class CommitmentReporter:
     def stop(self) -> None:
         """Stop; what is open stays in the ledger."""
         self._stop.set()
-        self._wake.set()
+        self._woken.put("")
 
     def join(self, timeout_s: float) -> None:
         """Wait for the thread to end."""
@@ -107,8 +110,7 @@ class CommitmentReporter:
 
     def wake(self, calling_aet: str) -> None:
         """Look at once: a request of this peer came, or the peer itself."""
-        self._due_s.pop(calling_aet, None)
-        self._wake.set()
+        self._woken.put(calling_aet)
 
     def on_answer(self, association: Any, answer: Any) -> None:
         """Take a peer's answer to a report of ours, in the association's thread."""
@@ -118,8 +120,7 @@ class CommitmentReporter:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self._wake.wait(_POLL_S)
-            self._wake.clear()
+            self._take_wakes()
             try:
                 for request in open_requests(self._ledger):
                     if self._stop.is_set():
@@ -129,6 +130,13 @@ class CommitmentReporter:
             except sqlite3.Error as error:
                 _log.event(216, "storage commitments cannot be read", level=logging.ERROR, why=str(error))
                 self._stop.wait(RETRY_FIRST_S)
+
+    def _take_wakes(self) -> None:
+        """Wait a moment for somebody to come, and let nobody wait who has."""
+        with contextlib.suppress(queue.Empty):
+            self._due_s.pop(self._woken.get(timeout=_POLL_S), None)
+            while True:
+                self._due_s.pop(self._woken.get_nowait(), None)
 
     def _report(self, request: CommitmentRequest) -> None:
         if request.received_utc < utc_iso(utc_now() - KEPT):
