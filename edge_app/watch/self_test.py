@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from edge_app.core.clock import MonotonicClock, monotonic_s
 from edge_app.core.errors import MsuError
 from edge_app.core.findings import Finding
+from edge_app.core.logs import get_logger
 from edge_app.core.types import StudyResult, StudyStatus
 from edge_app.store import self_tests
 from edge_app.store.ledger import Ledger
@@ -31,6 +32,8 @@ LARGEST_DIFFERENCE = 0.02
 """Of any probability of the patient between vehicle and reference: INT8 engines pass their gate with less."""
 
 _REMEDY = "Do not rely on the AI. Restart the computer; if it fails again, call service (deploy/runbook.md, F-01)."
+
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,14 @@ class SelfTest:
             self._finding = Finding(CHECK, False, why, "Wait until it has run again.", "F-02")
 
     def _run(self) -> None:
+        try:
+            self._test()
+        except Exception as error:  # noqa: BLE001  the one of this thread: what an earlier test said stands for nothing now
+            _log.exception("the self-test ended before its time")
+            found = f"ended before its time: {type(error).__name__}"
+            self._finding = Finding(CHECK, False, found, _REMEDY, "F-01")
+
+    def _test(self) -> None:
         try:
             phantom = self._prepare()
         except MsuError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,6 +76,23 @@ def test_no_answer_and_a_port_that_does_not_take_it_fail(ledger: Ledger) -> None
     with ledger.transaction() as db:
         db.execute("DELETE FROM self_tests")
     assert "0xA700" in run(ledger, refuse).finding.found
+
+
+def test_a_self_test_that_dies_leaves_nothing_of_what_the_one_before_said(ledger: Ledger) -> None:
+    phantoms = [Phantom("1.2.3", GOLDEN, lambda: ledger.add_result(result("1.2.3"), last_instance_id=0) and None)]
+
+    def prepare() -> Phantom:
+        if not phantoms:
+            raise OSError(errno.ENOSPC, "no space left")
+        return phantoms.pop()
+
+    test = SelfTest(ledger, prepare, timeout_s=30.0)
+    said = []
+    for _ in range(2):
+        test.start()
+        wait_until(lambda: not test.running, "the self-test ends")
+        said.append((test.finding.ok, test.finding.code))
+    assert said == [(True, "F-01"), (False, "F-01")]
 
 
 def test_a_probability_that_is_missing_or_nan_is_a_difference() -> None:
