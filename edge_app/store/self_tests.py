@@ -21,7 +21,7 @@ __all__ = [
     "asked_after",
     "finish",
     "last_self_test",
-    "self_test_count",
+    "newest_self_test",
     "self_test_uids",
 ]
 
@@ -67,9 +67,18 @@ def finish(ledger: Ledger, study_uid: str, outcome: str, body: dict[str, Any]) -
         ledger.audit("self_test", {"study_uid": study_uid, "outcome": outcome, **body})
 
 
-def last_self_test(ledger: Ledger) -> tuple[str, str, dict[str, Any]] | None:
-    """Return (when in UTC, outcome, what was compared) of the last one that ended, or None."""
-    rows = ledger.read("SELECT at_utc, outcome, body FROM self_tests WHERE outcome != '' ORDER BY rowid DESC LIMIT 1")
+def last_self_test(ledger: Ledger, *, after: int = 0) -> tuple[str, str, dict[str, Any]] | None:
+    """Return (when in UTC, outcome, what was compared) of the last one that ended, or None.
+
+    Parameters
+    ----------
+    after
+        Of those only that began after `newest_self_test` was this.
+    """
+    rows = ledger.read(
+        "SELECT at_utc, outcome, body FROM self_tests WHERE outcome != '' AND rowid > ? ORDER BY rowid DESC LIMIT 1",
+        after,
+    )
     return (rows[0][0], rows[0][1], json.loads(rows[0][2])) if rows else None
 
 
@@ -84,6 +93,6 @@ def asked_after(ledger: Ledger, request: int) -> int:
     return int(rows[0][0] or 0)
 
 
-def self_test_count(ledger: Ledger) -> int:
-    """Return how many have ended."""
-    return int(ledger.read("SELECT COUNT(*) FROM self_tests WHERE outcome != ''")[0][0])
+def newest_self_test(ledger: Ledger) -> int:
+    """Return a number that is higher for each self-test that begins; 0 before the first."""
+    return int(ledger.read("SELECT COALESCE(MAX(rowid), 0) FROM self_tests")[0][0])

@@ -11,6 +11,7 @@ import pytest
 
 from edge_app.core.errors import ProcessError, SendError
 from edge_app.core.types import StudyResult, StudyStatus, Verdict
+from edge_app.processes.ask_self_test import ask_self_test
 from edge_app.simulator import make_study, to_datasets
 from edge_app.store.cases import list_cases
 from edge_app.store.ledger import Ledger
@@ -157,3 +158,18 @@ def test_what_is_ended_together_with_the_watch_is_no_failure(ledger: Ledger, fai
     assert test.finding.code == "F-02"
     last = last_self_test(ledger)
     assert last is None if fails == "prepare" else last is not None and last[1] == "stopped"
+
+
+def test_who_asks_is_told_of_no_self_test_that_was_under_way(ledger: Ledger) -> None:
+    ledger.beat({"findings": [{"check": "Self-test"}]})
+    announce(ledger, "1.1")
+    told: list[tuple[bool, str]] = []
+    asker = threading.Thread(target=lambda: told.append(ask_self_test(ledger, timeout_s=30.0)))
+    asker.start()
+    wait_until(lambda: asked_after(ledger, 0), "it is asked for")
+    finish(ledger, "1.1", "failed", {"problems": ["before the repair"]})
+    asker.join(0.3)
+    announce(ledger, "1.2")
+    finish(ledger, "1.2", "passed", {"took_s": 2.0})
+    asker.join()
+    assert told == [(True, "PASSED in 2.0 s")]
