@@ -238,8 +238,8 @@ def _wait_for(answer: queue.SimpleQueue[int], association: Any, stop: threading.
     """Return the status a peer answered, or None when it went away or took too long."""
     deadline_s = monotonic_s() + ANSWER_S
     while monotonic_s() < deadline_s and association.is_established and not stop.is_set():
-        try:
+        with contextlib.suppress(queue.Empty):
             return answer.get(timeout=0.1)
-        except queue.Empty:
-            continue
+    with contextlib.suppress(queue.Empty):
+        return answer.get_nowait()  # it said yes and was gone: most peers release as soon as they have answered
     return None

@@ -1,15 +1,18 @@
-"""When a report is tried again."""
+"""When a report is tried again, and what counts as its answer."""
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from edge_app.receiver import commitment_reports
-from edge_app.receiver.commitment_reports import CommitmentReporter
+from edge_app.receiver.commitment_reports import CommitmentReporter, _wait_for
 from edge_app.store.commitment_requests import add_request, open_requests
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
@@ -40,7 +43,17 @@ def test_a_peer_that_comes_again_while_it_is_told_in_vain_is_told_at_once(
     add_request(ledger, "1.2.3", "SCU", [("1.2", "1.2.3.4")])
     reporter.start()
     try:
-        wait_until(lambda: not open_requests(ledger), "it is told", 10.0)
+        wait_until(lambda: not open_requests(ledger), "it is told")
     finally:
         reporter.stop()
-        reporter.join(10.0)
+        reporter.join(60.0)
+
+
+def test_an_answer_that_came_just_before_the_end_of_the_association_counts() -> None:
+    answer: queue.SimpleQueue[int] = queue.SimpleQueue()
+    answer.put(0x0000)
+    assert _wait_for(answer, SimpleNamespace(is_established=False), threading.Event()) == 0x0000
+
+
+def test_a_peer_that_is_gone_without_an_answer_has_not_been_told() -> None:
+    assert _wait_for(queue.SimpleQueue(), SimpleNamespace(is_established=False), threading.Event()) is None
