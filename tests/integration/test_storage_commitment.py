@@ -21,6 +21,7 @@ from pynetdicom import AE, build_context, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import CTImageStorage, StorageCommitmentPushModel
 
+from edge_app.core import pausing
 from edge_app.receiver import commitment_reports
 from edge_app.receiver.commitment import PUSH_MODEL_INSTANCE
 from edge_app.store.commitment_requests import open_requests
@@ -51,15 +52,17 @@ class Scu:
 
     @contextmanager
     def associating(self, port: int) -> Iterator[Association]:
+        """Ask on an association; released only once each report is answered: pynetdicom trips over both at once."""
         ae = AE(ae_title=self.aet)
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 30
         contexts = [build_context(StorageCommitmentPushModel), build_context(CTImageStorage)]
+        handlers = [*self.handlers(), (evt.EVT_CONN_OPEN, pausing.on_connection)]
         association = ae.associate(
             "127.0.0.1",
             port,
             contexts=contexts,
             ae_title="MSU1",
-            evt_handlers=self.handlers(),  # type: ignore[arg-type]
+            evt_handlers=handlers,  # type: ignore[arg-type]
         )
         assert association.is_established
         try:
@@ -94,6 +97,11 @@ def _ask(association: Association, datasets: list[Dataset], transaction_uid: str
 
 def _uids(report: Dataset, keyword: str) -> list[str]:
     return [str(item.ReferencedSOPInstanceUID) for item in report.get(keyword, [])]
+
+
+def _askers(running: Running) -> set[str]:
+    """Return who still waits for a report."""
+    return {request.calling_aet for request in open_requests(running.ledger)}
 
 
 def _reported(running: Running) -> None:
@@ -146,6 +154,7 @@ def test_damage_loss_conflict_and_a_wrong_class_are_not_committed_to(tmp_path: P
         kind, report = scu.reports.get(timeout=60)
         assert kind == 2 and "ReferencedSOPSequence" not in report
         assert [item.FailureReason for item in report.FailedSOPSequence] == [0x0110, 0x0110, 0x0119, 0x0110]
+        _reported(running)
 
 
 def test_orthanc_sends_asks_and_is_told_what_is_safe_and_what_is_not(tmp_path: Path) -> None:
@@ -208,6 +217,7 @@ def test_an_asker_that_never_answers_is_tried_again_and_others_are_served(
         with (other := Scu("OTHER")).associating(running.port) as second:
             assert _ask(second, [dataset]) == 0x0000
             assert other.reports.get(timeout=60)[0] == 1
+            wait_until(lambda: _askers(running) == {scu.aet}, "its answer is noted")
         scu.answer = 0x0000
         _reported(running)
 
@@ -216,7 +226,6 @@ def test_a_request_survives_a_kill_and_is_reported_when_the_asker_comes_back(tmp
     dataset, scu = make_dataset(), Scu(answer=0x0110)
     receiver = start_process(tmp_path)
     try:
-        # Neither association is released before its answer has arrived: pynetdicom would trip over both at once.
         with scu.associating(receiver.port) as association, Ledger(StorePaths(tmp_path), "test") as ledger:
             assert send(association, dataset) == 0x0000
             assert _ask(association, [dataset], "1.2.3.4") == 0x0000
