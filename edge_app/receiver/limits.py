@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
@@ -318,7 +319,7 @@ class Limits:
 
 
 def _read(connection: socket.socket, count: int, deadline_s: float) -> bytearray:
-    """Read `count` bytes by a deadline.
+    """Read `count` bytes by a deadline; what lies there already is in time, however late we come to take it.
 
     Raises
     ------
@@ -332,11 +333,11 @@ def _read(connection: socket.socket, count: int, deadline_s: float) -> bytearray
     sending_timeout_s = connection.gettimeout()
     try:
         while at < count:
-            left_s = deadline_s - monotonic_s()
-            if left_s <= 0:
-                raise TimeoutError
-            connection.settimeout(left_s)
-            got = connection.recv_into(view[at:], min(count - at, _CHUNK_BYTES))
+            connection.settimeout(max(0.0, deadline_s - monotonic_s()))
+            try:
+                got = connection.recv_into(view[at:], min(count - at, _CHUNK_BYTES))
+            except (BlockingIOError, ssl.SSLWantReadError):
+                raise TimeoutError from None
             if not got:
                 raise EOFError
             at += got

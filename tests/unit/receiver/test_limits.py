@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import socket
 
+import pytest
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import DT_2, StateMachine
 
-from edge_app.receiver.limits import Budget
+from edge_app.core.clock import monotonic_s
+from edge_app.receiver.limits import Budget, _read
 
 
 def test_the_upper_layer_still_reads_through_the_method_that_is_replaced() -> None:
@@ -44,3 +47,14 @@ def test_the_budget_is_shared_and_given_back() -> None:
     budget.give(one)
     budget.give(one)
     assert budget.take(one, 100)
+
+
+def test_bytes_that_lie_there_are_in_time_however_late_we_come_to_take_them() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"whole")
+        assert _read(ours, 5, monotonic_s() - 1.0) == b"whole"
+        theirs.sendall(b"ha")
+        with pytest.raises(TimeoutError):
+            _read(ours, 4, monotonic_s() - 1.0)
+        assert ours.gettimeout() is None
