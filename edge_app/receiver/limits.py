@@ -45,7 +45,9 @@ _DRAIN_BYTES = 1 << 22
 _HEADER = struct.Struct(">BBL")
 _ASSOCIATE_RQ, _P_DATA_TF, _RELEASE_RQ, _RELEASE_RP, _ABORT = 0x01, 0x04, 0x05, 0x06, 0x07
 _SHORT_PDUS = {_RELEASE_RQ: 4, _RELEASE_RP: 4, _ABORT: 4}
-_AWAITING_REQUEST, _AWAITING_CLOSE = "Sta2", "Sta13"
+_AWAITING_CLOSE = "Sta13"
+_BEFORE_REQUEST = ("Sta1", "Sta2")
+"""The first is that of bytes that are there before the state machine has taken note of the connection."""
 
 _HOSTILE_BYTES = (
     ArithmeticError,
@@ -214,7 +216,7 @@ class Limits:
     def _hang_up(self) -> None:
         # Evt17: transport connection closed. Before the request the association's thread waits for one; None is its
         # sign that none came, and it would otherwise stay for the whole time a request may take.
-        if self._state == _AWAITING_REQUEST:
+        if self._state in _BEFORE_REQUEST:
             self._dul.to_user_queue.put(None)
         self._dul.event_queue.put("Evt17")
 
@@ -308,7 +310,7 @@ class Limits:
     def _refuse(self, why: str) -> None:
         """Have the state machine abort: Evt19 is an invalid PDU (PS3.8 Table 9-10)."""
         self._break(why)
-        if self._state == _AWAITING_REQUEST:
+        if self._state in _BEFORE_REQUEST:
             self._dul.to_user_queue.put(None)
         self._dul.event_queue.put("Evt19")
 
