@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
 from pathlib import Path
 
@@ -16,20 +17,22 @@ from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
 from tests.instances import encode, make_dataset
 from tests.integration.receiving import associating, in_thread, send, start_process
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
-
-SLICES = 40
 
 
 def _transfer(
     port: int, acknowledged: dict[str, str], kill_at: int, moment: threading.Event, senders: list[Association]
 ) -> None:
-    """Send until the connection breaks, noting what was acknowledged; call for the kill after `kill_at` slices."""
+    """Send until the connection breaks, noting what was acknowledged; call for the kill after `kill_at` slices.
+
+    There is always one more: however late the kill comes, it falls into the transfer.
+    """
     with associating(port) as association:
         senders.append(association)
-        for index in range(SLICES):
-            dataset = make_dataset(pixel=index)
+        for index in itertools.count():
+            dataset = make_dataset(pixel=index % 256)
             if index == kill_at:
                 moment.set()
             if not association.is_established or send(association, dataset) != 0x0000:
@@ -45,9 +48,12 @@ def test_every_acknowledged_slice_survives(tmp_path: Path, kill_at: int) -> None
     moment = threading.Event()
     senders: list[Association] = []
     receiver = start_process(tmp_path)
-    sender = in_thread(_transfer, receiver.port, acknowledged, kill_at, moment, senders)
-    assert moment.wait(60)
-    receiver.kill()
+    with Ledger(StorePaths(tmp_path), "test") as ledger:
+        sender = in_thread(_transfer, receiver.port, acknowledged, kill_at, moment, senders)
+        assert moment.wait(60)
+        # A sender is told that it may go ahead before its association is noted.
+        wait_until(lambda: associations(ledger), "the association is noted")
+        receiver.kill()
     for association in senders:  # pynetdicom's sender may miss the end of the connection, and waits for its time-out
         association.dimse.msg_queue.put((None, None))
     sender.join()
