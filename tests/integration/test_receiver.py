@@ -304,7 +304,8 @@ def test_a_port_that_is_taken_is_refused_with_its_number(tmp_path: Path) -> None
 
 
 def _two(running: Running) -> list[threading.Thread] | None:
-    threads = [thread for thread in threading.enumerate() if thread.name.startswith("AcceptorThread")]
+    own = running.receiver._ae
+    threads = [thread for thread in threading.enumerate() if getattr(thread, "ae", None) is own]
     return threads if len(threads) == 2 and running.outcomes() == ["open"] else None
 
 
