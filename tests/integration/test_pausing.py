@@ -47,7 +47,7 @@ def _held_up_where_they_may_meet(event: evt.Event) -> None:
 
     def get_after_it_looked(block: bool = True, timeout: float | None = None) -> Any:
         if block:
-            has_looked.wait(20.0)
+            has_looked.wait(60.0)
             return get(block=True, timeout=timeout)
         try:
             return get(block=False)
@@ -57,20 +57,21 @@ def _held_up_where_they_may_meet(event: evt.Event) -> None:
     checkpoint.wait, messages.get = wait_and_stay, get_after_it_looked
 
 
-def _echo(port: int, *handlers: Callable[[evt.Event], None]) -> int | None:
+def _echo(port: int, *handlers: Callable[[evt.Event], None], timeout_s: float) -> int | None:
     ae = AE()
-    ae.dimse_timeout = 1.0
+    ae.dimse_timeout = timeout_s
     ae.add_requested_context(Verification)
     association = ae.associate("127.0.0.1", port, evt_handlers=[(evt.EVT_CONN_OPEN, handler) for handler in handlers])
-    assert association.goes_on.wait(20.0)  # type: ignore[attr-defined]
+    assert association.goes_on.wait(60.0)  # type: ignore[attr-defined]
     status: int | None = association.send_c_echo().get("Status")
     association.abort()
     return status
 
 
 def test_pynetdicom_loses_an_answer_when_its_thread_is_held_up(port: int) -> None:
-    assert _echo(port, _held_up_where_they_may_meet) is None, "mended in pynetdicom: edge_app/core/pausing.py can go"
+    answer = _echo(port, _held_up_where_they_may_meet, timeout_s=1.0)
+    assert answer is None, "mended in pynetdicom: edge_app/core/pausing.py can go"
 
 
 def test_an_answer_comes_however_long_the_thread_is_held_up(port: int) -> None:
-    assert _echo(port, on_connection, _held_up_where_they_may_meet) == 0x0000
+    assert _echo(port, on_connection, _held_up_where_they_may_meet, timeout_s=60.0) == 0x0000
