@@ -107,7 +107,8 @@ class Supervisor:
     @property
     def pids(self) -> dict[str, int]:
         """Return the process id of each process that runs."""
-        return {c.name: c.process.pid for c in self._children if c.process and c.process.poll() is None}
+        running = [(child.name, child.process) for child in self._children]  # another thread may let go of one
+        return {name: process.pid for name, process in running if process and process.poll() is None}
 
     def wait_ready(self, timeout_s: float) -> tuple[str, str, int]:
         """Return (AE title, host, port) once the receiver accepts associations.
