@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,10 +63,11 @@ def test_a_refusal_is_one_line_of_status(systemd: Inbox) -> None:
 
 
 def test_the_abstract_namespace_is_understood() -> None:
+    name = f"msu-test-notify-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-        channel.bind("\0msu-test-notify")
+        channel.bind(f"\0{name}")
         channel.setblocking(False)
-        Notifier({"NOTIFY_SOCKET": "@msu-test-notify"}).ready()
+        Notifier({"NOTIFY_SOCKET": f"@{name}"}).ready()
         assert _said(channel) == ["READY=1\nSTATUS=ready"]
 
 
