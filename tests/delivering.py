@@ -14,6 +14,7 @@ from edge_app.delivery.items import data_set_of, item_of_file
 from edge_app.store import outbox
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
+from tests.waiting import DEADLINE_S
 
 __all__ = ["CENTRE_PORT", "all_sent", "centre", "data_sets", "deliver", "objects", "originals", "start"]
 
@@ -35,7 +36,7 @@ def deliver(ledger: Ledger, destination: str, **more: object) -> Iterator[subpro
     try:
         yield process
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(DEADLINE_S) == 0
     finally:
         process.kill()
         process.wait()

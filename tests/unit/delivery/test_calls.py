@@ -18,7 +18,7 @@ def test_a_connection_that_comes_after_the_cut_is_closed_at_once() -> None:
 
     def connect() -> None:
         asked.set()
-        cut.wait(10)
+        cut.wait(60)
         calls.watch(ours)
 
     def go_on() -> bool:
@@ -26,7 +26,7 @@ def test_a_connection_that_comes_after_the_cut_is_closed_at_once() -> None:
 
     calls = Calls(go_on)
     with ours, theirs:
-        theirs.settimeout(10)
+        theirs.settimeout(60)
         with pytest.raises(NetworkError, match="stopped"):
             calls.run(connect)
         cut.set()

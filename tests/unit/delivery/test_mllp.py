@@ -31,7 +31,7 @@ def item(tmp_path: Path) -> Item:
 
 def link(peer: MllpPeer) -> MllpLink:
     address = parse_address(f"hl7://127.0.0.1:{peer.port}")
-    return MllpLink(address, DeliverySettings(connect_timeout_s=5.0, answer_timeout_s=20.0), lambda: True)
+    return MllpLink(address, DeliverySettings(connect_timeout_s=60.0, answer_timeout_s=60.0), lambda: True)
 
 
 def test_one_connection_takes_several_messages_as_they_are(peer: MllpPeer, item: Item) -> None:

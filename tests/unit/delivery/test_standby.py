@@ -25,7 +25,14 @@ from edge_app.store.paths import StorePaths
 from tests.stored_studies import add_ct_study, study_result
 from tests.waiting import wait_until
 
-SETTINGS = DeliverySettings(connect_timeout_s=5.0, answer_timeout_s=20.0, stalled_timeout_s=20.0)
+SETTINGS = DeliverySettings(connect_timeout_s=60.0, answer_timeout_s=60.0, stalled_timeout_s=60.0)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take longer to answer than a link is given; a test of impatience says so itself."""
+    for name in ("PATIENCE_S", "PATIENCE_MIN_S", "CLOSE_S"):
+        monkeypatch.setattr(standby, name, 60.0)
 
 
 class Peer:
@@ -118,7 +125,7 @@ def test_it_is_closed_before_another_one_is_opened(stored: tuple[Ledger, Item]) 
         waiting.resume()
         wait_until(lambda: waiting.send(message), "the association is open")
         waiting.step_aside()
-        assert peer.closed.wait(10)
+        assert peer.closed.wait(60)
         assert waiting.send(message) is None
         waiting.resume()
         wait_until(lambda: waiting.send(message), "it is open again")
@@ -140,7 +147,7 @@ def test_where_the_peer_serves_one_at_a_time_it_makes_room(stored: tuple[Ledger,
     peer.most = 1
     with listening(peer) as address, held(ledger, address) as waiting:
         waiting.resume()
-        assert peer.rejected.wait(20)
+        assert peer.rejected.wait(60)
         assert waiting.send(message) is not None
         waiting.make_room()
         assert waiting.send(message) is None

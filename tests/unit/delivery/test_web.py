@@ -67,7 +67,7 @@ def always() -> bool:
 
 def link(centre: WebCentre, **settings: object) -> WebLink:
     address = parse_address(f"notify+http://127.0.0.1:{centre.port}/results")
-    return WebLink(address, DeliverySettings(connect_timeout_s=5.0, **settings), always)  # type: ignore[arg-type]
+    return WebLink(address, DeliverySettings(connect_timeout_s=60.0, **settings), always)  # type: ignore[arg-type]
 
 
 def test_one_connection_serves_several_requests(centre: WebCentre, tmp_path: Path) -> None:

@@ -58,13 +58,13 @@ def watched(tmp_path: Path, fake_processes: Callable[[str], None]) -> Iterator[s
 
 
 def test_ready_is_what_the_receiver_printed(watched: serve.Supervisor) -> None:
-    assert watched.wait_ready(10) == ("MSU1", "127.0.0.1", 4242)
+    assert watched.wait_ready(60) == ("MSU1", "127.0.0.1", 4242)
 
 
 def test_a_killed_process_is_started_again_on_the_port_the_scanner_knows(
     watched: serve.Supervisor, tmp_path: Path
 ) -> None:
-    watched.wait_ready(10)
+    watched.wait_ready(60)
     first = watched.pids["receive"]
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: watched.pids.get("receive") not in (None, first), "the receiver came back")
@@ -73,7 +73,7 @@ def test_a_killed_process_is_started_again_on_the_port_the_scanner_knows(
 
 def test_no_process_is_left_when_the_supervisor_ends(tmp_path: Path, fake_processes: Callable[[str], None]) -> None:
     with serve.Supervisor(Settings(data=tmp_path / "store")) as supervisor:
-        supervisor.wait_ready(10)
+        supervisor.wait_ready(60)
         assert set(supervisor.pids) == set(serve.PROCESSES)
     assert supervisor.pids == {}
 
