@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from PySide6.QtCore import Qt
@@ -80,8 +81,14 @@ class Walk:
         assert self.window.grab().save(str(self.out / f"{self.step:02}-{name}.png"), "PNG")
 
     def tap(self, action: str) -> None:
+        self.until(lambda: self.offers(action), f"the button {action}")
         QTest.mouseClick(self.window.action_button(action), Qt.MouseButton.LeftButton)
         QTest.qWait(DEBOUNCE_MS + 50)
+
+    def offers(self, action: str) -> bool:
+        with suppress(KeyError):
+            return self.window.action_button(action).isEnabled()
+        return False
 
     def delays_s(self) -> list[float]:
         """Return how long after its C-STORE was answered each image could be looked at, in the order of arrival."""
@@ -97,10 +104,11 @@ class Walk:
         self.workers.append(started)
         return started
 
-    def push(self, label: str, folder: Path, peer: Peer) -> threading.Thread:
+    def push(self, label: str, folder: Path, peer: Peer, interval_s: float = 0.05) -> threading.Thread:
         """Push a study as the scanner does, slowly enough to be watched."""
         write_study(make_study(SEEDS[label], label, personality="unseen_mobile32"), folder)  # type: ignore[arg-type]
-        thread = threading.Thread(target=send, args=([folder], peer), kwargs={"calling_aet": "SIM", "interval_s": 0.05})
+        options = {"calling_aet": "SIM", "interval_s": interval_s}
+        thread = threading.Thread(target=send, args=([folder], peer), kwargs=options)
         thread.start()
         return thread
 
@@ -130,9 +138,9 @@ class Walk:
             f"latest {max(later_s):.2f} s\n"
         )
         self.picture("result")
-        for thumbnail in self.window.keys.thumbnails:
+        for number, thumbnail in enumerate(self.window.keys.thumbnails):
             QTest.mouseClick(thumbnail, Qt.MouseButton.LeftButton)
-            QTest.qWait(1600)
+            self.until(lambda n=number: self.model and self.model.key_slices[n].seen, f"the look at key slice {number}")
         self.until(lambda: self.model and "Images reviewed on board" in self.model.info, "the review")
         self.tap("open:confirm")
         self.picture("confirm")
@@ -161,7 +169,8 @@ class Walk:
         self.picture("hand-over")
         self.tap("back")
 
-        sending = self.push("negative", scratch / "two", peer)
+        # Slowly enough for the worker to be killed in the midst of it on a busy machine.
+        sending = self.push("negative", scratch / "two", peer, interval_s=0.15)
         self.until(lambda: self.model and len(self.model.cases) == 2, "the next patient")
         work.kill()
         work.wait()
@@ -195,7 +204,7 @@ class Walk:
         for process in self.workers:
             if process.poll() is None:
                 os.kill(process.pid, signal.SIGTERM)
-            process.wait(10)
+            process.wait(60)
             if process.stdout:
                 process.stdout.close()
 
