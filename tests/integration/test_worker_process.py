@@ -130,7 +130,10 @@ def test_a_bundle_installed_during_a_study_is_taken_up_after_it(
 ) -> None:
     data = sender.ledger.paths.root
     config = tmp_path / "settings.toml"
-    config.write_text(f"data = {json.dumps(str(data))}\n[analysis]\nthreads = 1\nswitch_quiet_s = 0.3\n")
+    config.write_text(
+        f"data = {json.dumps(str(data))}\n[analysis]\nthreads = 1\nswitch_quiet_s = 0.3\n"
+        "[completeness]\nquiet_incomplete_s = 120\n"  # longer than an installation takes on a busy machine
+    )
     where = ("--config", config)
     assert run_msu("bundle", "install", write_tiny_bundle(tmp_path / "1", version="1.0"), *where).returncode == 0
     with subprocess.Popen([*MSU, "work", *map(str, where)], stderr=subprocess.DEVNULL) as process:
