@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.waiting import wait_until
+from tests.waiting import DEADLINE_S, wait_until
 
 MSU = (sys.executable, "-m", "edge_app")
 
@@ -54,12 +54,13 @@ class Serving:
         studies: list[dict[str, Any]] = json.loads(done.stdout)["studies"]
         return studies
 
-    def outcome(self, study_uid: str) -> dict[str, Any]:
-        """Wait until a study has come to its end and return it."""
+    def outcome(self, study_uid: str, slices: int | None = None) -> dict[str, Any]:
+        """Wait until a study has come to its end, with so many slices if they are given, and return it."""
 
         def look() -> dict[str, Any] | None:
-            ended = ("result", "no_result", "failed")
-            return next((c for c in self.cases() if c["study_uid"] == study_uid and c["status"] in ended), None)
+            ended = [c for c in self.cases() if c["status"] in ("result", "no_result", "failed")]
+            of_study = (case for case in ended if case["study_uid"] == study_uid)
+            return next((case for case in of_study if slices in (None, len(case["slices"]))), None)
 
         return wait_until(look, f"an outcome for study {study_uid}")
 
@@ -85,7 +86,7 @@ def stop_serving(serving: Serving) -> int:
     """End `msu serve` as systemd would and return its exit code."""
     if serving.process.poll() is None:
         serving.process.send_signal(signal.SIGTERM)
-    code = serving.process.wait(30)
+    code = serving.process.wait(DEADLINE_S)
     assert serving.process.stdout is not None
     serving.process.stdout.close()
     return code

@@ -123,8 +123,8 @@ def test_killed_processes_come_back_and_nothing_acknowledged_is_lost(tmp_path: P
                 wait_until(lambda: ledger.heartbeats()[process].pid != before, f"{process} is back")  # noqa: B023
             assert len(ledger.instances()) == 10
         assert serving.storescu(files).returncode == 0  # the scanner sends the whole study again
-        case = serving.outcome(_study_uid(files[0]))
-        assert len(case["slices"]) == len(files)
+        # Ten slices alone may have had their answer, if the processes took long to come back.
+        case = serving.outcome(_study_uid(files[0]), slices=len(files))
         assert case["verdict"] == "hemorrhage"
     finally:
         assert stop_serving(serving) == 0
