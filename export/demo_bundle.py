@@ -46,8 +46,10 @@ __all__ = ["Networks", "main", "train_networks"]
 GOAL_ACCURACY = 0.95
 MAX_BYTES = 8 << 20
 
-NAME, VERSION = "msu-demo", "1.3.0"
-BOTH = "none in any split: the networks answer each finding for itself, but have only learnt from patients with one"
+NAME, VERSION = "msu-demo", "1.4.0"
+BOTH = (
+    f"none, but {PatientRecipe().both:.0%} of the patient network's studies get slices of another class's in training"
+)
 SHRINK = 2
 """The demo network sees 2 mm pixels: enough for the lesions simulated, at a quarter of the cost."""
 
@@ -250,7 +252,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="the bundle's folder, replaced")
     parser.add_argument("--work", type=Path, required=True, help="folder for studies, logs and weights; kept")
     parser.add_argument(
-        "--studies", type=int, nargs=3, default=(100, 32, 100), metavar=("TRAIN", "VALIDATION", "TEST"),
+        "--studies", type=int, nargs=3, default=(100, 64, 100), metavar=("TRAIN", "VALIDATION", "TEST"),
         help="studies per class of each split (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--image-epochs", type=int, default=6, help="(default: %(default)s)")

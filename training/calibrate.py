@@ -27,6 +27,7 @@ __all__ = [
     "fit_calibration",
     "fit_platt",
     "fit_temperature",
+    "forgiving",
     "reliability_bins",
     "uncalibrated",
 ]
@@ -142,6 +143,11 @@ def choose_operating_point(
         t_hi = min(t_hi, math.floor(above[allowed] * 1e4) / 1e4)
     t_lo = math.floor(t_lo * 1e4) / 1e4  # never up: the study it was taken from must stay above
     return OperatingPoint(t_lo=t_lo, t_hi=round(max(t_lo, t_hi), 4))
+
+
+def forgiving(sensitivity: float = TARGET_SENSITIVITY) -> float:
+    """Return from how many studies with a finding on a sensitivity asked for lets the least certain one go."""
+    return math.ceil(round(1.0 / (1.0 - sensitivity), 6)) + 1 if sensitivity < 1.0 else math.inf
 
 
 def reliability_bins(

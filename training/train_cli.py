@@ -66,7 +66,8 @@ def train_parser() -> argparse.ArgumentParser:
         "--both",
         type=float,
         metavar="SHARE",
-        help="share of training studies that get slices of another class's, so that both findings are seen in one",
+        help="share of training studies that get slices of another class's, so that both findings are seen in one; in "
+        "place of the recipe's, with --recipe ours and --labels findings",
     )
     _add_found(patient)
 
