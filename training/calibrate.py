@@ -28,6 +28,7 @@ __all__ = [
     "fit_platt",
     "fit_temperature",
     "forgiving",
+    "highest_threshold",
     "reliability_bins",
     "uncalibrated",
 ]
@@ -132,7 +133,7 @@ def choose_operating_point(
         Shares: of the studies with the finding at or above `t_lo`, of those without it below `t_hi`, and the most that
         may lie in between.
     """
-    t_lo = min(float(np.quantile(probability[present], 1.0 - sensitivity, method="lower")), MAX_T_LO)
+    t_lo = min(highest_threshold(probability[present], sensitivity), MAX_T_LO)
     absent = np.sort(probability[~present])
     below = absent[math.ceil(round(specificity * len(absent), 6)) - 1]  # the last of those that must stay below
     t_hi = max(min((math.floor(below * 1e4) + 1) / 1e4, 1.0), MIN_T_HI)
@@ -145,9 +146,15 @@ def choose_operating_point(
     return OperatingPoint(t_lo=t_lo, t_hi=round(max(t_lo, t_hi), 4))
 
 
+def highest_threshold(probability: NDArray[np.float64], sensitivity: float) -> float:
+    """Return the highest of these probabilities, of studies with a finding, that so large a share of them reaches."""
+    missed = math.floor(round((1.0 - sensitivity) * len(probability), 6))
+    return float(np.sort(probability)[missed])
+
+
 def forgiving(sensitivity: float = TARGET_SENSITIVITY) -> float:
     """Return from how many studies with a finding on a sensitivity asked for lets the least certain one go."""
-    return math.ceil(round(1.0 / (1.0 - sensitivity), 6)) + 1 if sensitivity < 1.0 else math.inf
+    return math.ceil(round(1.0 / (1.0 - sensitivity), 6)) if sensitivity < 1.0 else math.inf
 
 
 def reliability_bins(

@@ -11,6 +11,7 @@ from scipy.stats import beta
 
 from edge_app.core.types import CLASSES
 from training.bootstrap import PatientBootstrap
+from training.calibrate import highest_threshold
 
 __all__ = ["TARGETS", "exact_lower_bound", "operating_table", "release_gates"]
 
@@ -44,7 +45,7 @@ def operating_table(
         if not present.any():
             continue
         for target in TARGETS:
-            threshold = float(np.quantile(known[present, index], 1.0 - target, method="lower"))
+            threshold = highest_threshold(known[present, index], target)
             said, true = probability[:, index] >= threshold, labels == index
             rows.append(
                 {

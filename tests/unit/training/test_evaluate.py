@@ -16,6 +16,7 @@ from training.calibrate import (
     fit_calibration,
     fit_platt,
     fit_temperature,
+    forgiving,
     reliability_bins,
 )
 from training.evaluate import Thresholds, evaluate_studies
@@ -71,6 +72,16 @@ def test_the_lower_threshold_keeps_the_target_sensitivity() -> None:
     point = choose_operating_point(probability, present)
     assert (probability[present] >= point.t_lo).mean() >= 0.98
     assert ((probability >= point.t_lo) & (probability < point.t_hi)).mean() <= 0.051
+
+
+def test_so_many_studies_as_are_said_let_the_least_certain_one_go_and_one_less_does_not() -> None:
+    for sensitivity in (0.9, 0.95, 0.98, 0.99):
+        enough = int(forgiving(sensitivity))
+        for count, expected in ((enough - 1, 0.01), (enough, 0.2)):
+            probability = np.concatenate([[0.01], np.full(count - 1, 0.2), np.full(300, 0.001)])
+            point = choose_operating_point(probability, np.arange(count + 300) < count, sensitivity=sensitivity)
+            assert point.t_lo == expected, (sensitivity, count)
+    assert forgiving(1.0) == np.inf
 
 
 def test_the_upper_threshold_keeps_the_target_specificity_however_few_studies_there_are() -> None:
