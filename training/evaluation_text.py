@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edge_app.core.types import CLASSES
+from edge_app.core.types import CLASSES, FINDINGS
+from training.calibrate import forgiving
 from training.reliability import QUESTIONS
 
 __all__ = ["bundle_description", "headline"]
@@ -35,6 +36,7 @@ def headline(evaluation: Mapping[str, Any]) -> list[str]:
             f"(chance {blank['chance']:.2f})"
         )
     lines += _one_source(evaluation["data"]["studies"])
+    lines += _hanging_on_one(evaluation["validation"]["studies"], evaluation["targets"]["sensitivity"])
     if side == "validation":
         lines.append("validation only: weights and thresholds were chosen on these studies; the test split is closed")
     openings = evaluation["openings"]["of_this_split"]
@@ -60,6 +62,17 @@ def _one_source(studies: Mapping[str, Mapping[str, Mapping[str, int]]]) -> list[
     if not alone:
         return []
     return [f"{', '.join(alone)}: such figures are UNVALIDATED until studies of other origin have passed"]
+
+
+def _hanging_on_one(studies: Mapping[str, int], sensitivity: float) -> list[str]:
+    """Return what must be said of thresholds that a single validation study has set."""
+    few = [f"{studies[name]} {name}" for name in FINDINGS if studies[name] < forgiving(sensitivity)]
+    if not few:
+        return []
+    return [
+        f"only {' and '.join(few)} studies in validation: the least certain one of each sets its lower threshold; from "
+        f"{forgiving(sensitivity):.0f} on a sensitivity of {sensitivity:g} lets it go"
+    ]
 
 
 def bundle_description(evaluation: Mapping[str, Any], name: str, version: str) -> dict[str, Any]:

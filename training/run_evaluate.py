@@ -219,11 +219,6 @@ def _choose(validation: _Side, described: dict[str, Any], run: EvaluateRun) -> t
             raise TrainingError(
                 f"no {name} study in validation to choose thresholds by", remedy="Add studies and split again."
             )
-        if index and (n := int((labels == index).sum())) < (enough := calibrate.forgiving(run.target_sensitivity)):
-            sys.stderr.write(
-                f"only {n} validation studies with {name}: the one of the lowest probability sets its lower threshold; "
-                f"from {enough} on a sensitivity of {run.target_sensitivity:g} forgives one\n"
-            )
     targets = study_targets(study_records(validation.data), described.get("labels", "softmax"))
     calibrator = calibrate.fit_calibration(validation.logits, targets)
     probabilities = calibrate.calibrated(validation.logits, calibrator)

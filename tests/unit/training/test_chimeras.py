@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from edge_app.core.errors import ConfigError
-from training.chimeras import make_chimera
+from training import train_patient
+from training.chimeras import Chimera, make_chimera
 from training.features import FeatureSet
 from training.run_patient import train_studies
 from training.shards import StudyRecord
@@ -78,3 +81,21 @@ def test_mixing_where_each_study_is_of_one_class_is_refused(recipe: str, labels:
     data = _studies((0, (), ""), (1, (2,), ""), (2, (3,), ""))
     with pytest.raises(ConfigError, match=f"a share of {share}"):
         train_studies("gru", recipe, data, data, labels=labels, changes={"both": share})  # type: ignore[arg-type]
+
+
+def test_ours_mixes_studies_unless_each_teaches_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, made = _studies(*((label, (2, 3), "") for label in (0, 1, 2) * 4)), []
+
+    def count(*arguments: Any) -> Chimera | None:
+        made.append(arguments[2:4])
+        return make_chimera(*arguments)
+
+    monkeypatch.setattr(train_patient, "make_chimera", count)
+    train_studies("gru", "ours", data, data, labels="softmax", epochs=3)
+    assert made == []
+    train_studies("gru", "ours", data, data, labels="findings", epochs=3)
+    labels = data.labels()
+    assert made and all(labels[host] != labels[guest] for host, guest in made)
+    made.clear()
+    train_studies("gru", "ours", data, data, labels="findings", epochs=3, changes={"both": 0.0})
+    assert made == []

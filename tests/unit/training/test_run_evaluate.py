@@ -95,6 +95,12 @@ def test_simulated_data_are_marked_from_the_raw_files_to_the_bundle(
 
 
 @pytest.mark.requirement("R88")
+def test_thresholds_that_hang_on_one_study_are_told(evaluation: dict[str, Any]) -> None:
+    studies = evaluation["validation"]["studies"]
+    said = f"only {studies['hemorrhage']} hemorrhage and {studies['ischemic']} ischemic studies in validation"
+    assert any(line.startswith(said) and "from 50 on" in line for line in evaluation["headline"])
+
+
 def test_a_class_from_one_source_alone_is_called_unvalidated(evaluation: dict[str, Any]) -> None:
     assert any("ischemic comes from aisd alone" in line and "UNVALIDATED" in line for line in evaluation["headline"])
 
