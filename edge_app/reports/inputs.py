@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from edge_app.core.clock import utc_now
+from edge_app.core.damage import PYDICOM_ERRORS
 from edge_app.core.errors import HeaderError
 from edge_app.core.logs import get_logger, short
 from edge_app.core.types import SliceImage, StudyResult
@@ -95,7 +96,7 @@ def _headers(paths: StorePaths, instances: Iterable[InstanceRow]) -> Iterator[Da
     for row in instances:
         try:
             yield dcmread(paths.root / row.path, stop_before_pixels=True)
-        except (OSError, InvalidDicomError) as error:
+        except (*PYDICOM_ERRORS, InvalidDicomError) as error:
             _log.event(406, "image left out of the reports", sop=short(row.sop_uid), problem=type(error).__name__)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +76,18 @@ def test_a_result_without_its_images_cannot_be_reported(paths: StorePaths) -> No
         stored = ledger.add_result(study_result(), last_instance_id=6)
         with pytest.raises(HeaderError):
             write_reports(stored, ledger, paths)
+
+
+def test_an_image_whose_header_is_cut_short_is_left_out_and_holds_nothing_up(paths: StorePaths) -> None:
+    with Ledger(paths, "test") as ledger:
+        add_ct_study(ledger)
+        stored = ledger.add_result(study_result(), last_instance_id=6)
+        file = paths.root / ledger.instances()[0].path
+        content = file.read_bytes()
+        file.write_bytes(content[: content.index(b"\x20\x00\x13\x00")] + b"\x20\x00\x13\x00UN\0\0")
+        with pytest.raises(struct.error):
+            dcmread(file, stop_before_pixels=True)
+        assert {"msg.dcm", "sr.dcm"} <= {path.name for path in write_reports(stored, ledger, paths)}
 
 
 def test_files_of_a_report_are_those_that_are_sent_and_asking_for_them_leaves_no_trace(paths: StorePaths) -> None:
