@@ -1,9 +1,12 @@
-"""A button for gloves: large, flat, fires on release inside, and not twice within 300 ms (R64)."""
+"""A button for gloves: large, flat, fires on release inside, and not twice within 300 ms (R64).
+
+A finger lies on it for a fifth of a second, in which another patient's images or another result may come.
+"""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QElapsedTimer, QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QWidget
 
 from edge_app.ui.text import fitted, paint_fitted
@@ -33,6 +36,7 @@ class TouchButton(QAbstractButton):
         self._cap_px, self._least_px = cap_px, least_px
         self._theme: Theme | None = None
         self._active = False
+        self._is_held = self._is_void = False
         self._since_tap = QElapsedTimer()
         self._repeats = repeats
         if repeats:
@@ -50,6 +54,10 @@ class TouchButton(QAbstractButton):
             self._theme, self._active = theme, active
             self.update()
 
+    def let_go(self) -> None:
+        """Have a tap that is under way do nothing: it was meant for what was shown before."""
+        self._is_void = self._is_held or self.isDown()
+
     @property
     def fits(self) -> bool:
         """Return whether the words are inside the button at an allowed size."""
@@ -61,13 +69,27 @@ class TouchButton(QAbstractButton):
         return QRectF(self.rect()).adjusted(_PADDING_PX, _PADDING_PX, -_PADDING_PX, -_PADDING_PX)
 
     def _on_clicked(self) -> None:
+        if self._is_void:
+            return
         if not self._repeats and self._since_tap.isValid() and self._since_tap.elapsed() < DEBOUNCE_MS:
             return
         self._since_tap.start()
         self.tapped.emit()
 
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Begin a tap, on what is shown now."""
+        self._is_held, self._is_void = True, False
+        super().mousePressEvent(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """End it."""
+        super().mouseReleaseEvent(event)
+        self._is_held = self._is_void = False
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Take Enter like the space bar: a dial has one of them under its knob (R85)."""
+        if not event.isAutoRepeat():
+            self._is_void = False
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.isAutoRepeat():
             self.click()
         else:

@@ -99,6 +99,7 @@ class MainWindow(QWidget):
         for cover in (self.cases, self.sheet, self.clean):
             cover.hide()
         self._shown_actions: dict[TouchButton, str] = {}
+        self._shown_case: tuple[str | None, int] = None, 0
         self._waits_for_line = False
         self._lines = LineReader(self, lambda: self._waits_for_line)
         self._connect()
@@ -179,6 +180,10 @@ class MainWindow(QWidget):
         if theme != self._theme:
             self._theme = theme
             self.update()
+        if (model.study_uid, model.revision) != self._shown_case:
+            self._shown_case = model.study_uid, model.revision
+            for touched in (*self._shown_actions, *self.sheet.buttons):
+                touched.let_go()
         rows = self.bands.rows
         self.bands.show_bands(model.bands, theme)
         if (model.full, self.bands.rows) != (self._full, rows):
@@ -209,6 +214,8 @@ class MainWindow(QWidget):
         self._stack()
 
     def _show_action(self, button: TouchButton, action: ActionButton, theme: Theme) -> None:
+        if self._shown_actions.get(button) != action.action:
+            button.let_go()
         self._shown_actions[button] = action.action
         button.show_words(action.label, theme, active=action.lit)
 

@@ -99,6 +99,23 @@ def test_a_result_opens_on_its_first_key_slice_and_key_slices_are_one_tap_away(t
         assert screen.model.strip_index + 1 in {key.number for key in keys}
 
 
+def test_a_tap_that_began_on_one_patient_does_nothing_for_the_next(tmp_path: Path, qapp: object) -> None:
+    paths, moment = build("haemorrhage", tmp_path)
+    with open_screen(paths, moment) as screen, Ledger(paths, "work") as ledger:
+        screen.settle()
+        button, actions = screen.window.action_button("opinion:agree"), []
+        screen.window.action.connect(actions.append)
+        QTest.mousePress(button, Qt.MouseButton.LeftButton)
+        new = Scene(ledger, "negative", number=2).receive().conclude(Verdict.NONE_DETECTED)
+        screen.until(lambda: screen.model.study_uid == new.study_uid and screen.model.revision == 1, "the next one")
+        assert screen.window.action_button("opinion:agree") is button
+        QTest.mouseMove(button, button.rect().center() + QPoint(3, 0))  # a finger never lies still
+        QTest.mouseRelease(button, Qt.MouseButton.LeftButton)
+        assert actions == []
+        tap(button)
+        assert actions == ["opinion:agree"]
+
+
 @pytest.mark.requirement("R47")
 def test_a_new_study_takes_the_screen_at_once_and_the_old_one_comes_back_as_previous(
     tmp_path: Path, qapp: object
