@@ -150,6 +150,7 @@ class DeliveryQueue:
                     self._state, self._problem = "up", ""
                     self._send_all(link, row, missing)
             except NetworkError as error:
+                outbox.take_back_attempt(self._ledger, row, self._destination)
                 if self._go_on():
                     self._back_off(error)
                 return True
@@ -255,8 +256,9 @@ class DeliveryQueue:
         try:
             verify(item)
             began_s = self._clock()
-            # A row that was tried often may be one whose pixels break the encoder: it goes as it is.
-            receipt = link.send(item, smaller=self._speed.is_slow and row.tries < STRIKES)
+            # A row that was tried often may be one whose pixels break the encoder, or the peer: it goes as it is.
+            tried = row.tries + self._rows[row.id].broke
+            receipt = link.send(item, smaller=self._speed.is_slow and tried < STRIKES)
             self._speed.note(receipt.size_bytes, self._clock() - began_s)
             if receipt.busy:
                 raise NetworkError(

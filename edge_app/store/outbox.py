@@ -33,6 +33,7 @@ __all__ = [
     "requeue_failed",
     "result_of",
     "settle_all",
+    "take_back_attempt",
     "unsent_messages",
 ]
 
@@ -92,7 +93,8 @@ def queued(ledger: Ledger) -> list[OutboxRow]:
 def queued_for(ledger: Ledger, destination: str) -> list[OutboxRow]:
     """Return what a destination still waits for: results before images, messages first, what was tried least first.
 
-    A row that kills the process each time it is touched thus falls behind all others instead of blocking them.
+    A row that kills the process each time it is touched thus falls behind all others instead of blocking them. Of rows
+    that harm nobody the older one goes first: what a centre gets last is what counts there.
     """
     rows = ledger.read(
         f"SELECT o.id, o.study_uid, o.kind, {_REVISION}, COALESCE(d.state, 'queued'), COALESCE(d.tries, 0) AS tried, "
@@ -159,6 +161,14 @@ def note_attempt(ledger: Ledger, row: OutboxRow, destination: str) -> None:
             "INSERT INTO dispatches (outbox_id, destination, tries, updated_utc) VALUES (?, ?, 1, ?) "
             "ON CONFLICT (outbox_id, destination) DO UPDATE SET tries = tries + 1, updated_utc = excluded.updated_utc",
             (row.id, destination, now),
+        )
+
+
+def take_back_attempt(ledger: Ledger, row: OutboxRow, destination: str) -> None:
+    """Uncount a try that the link ended: it says nothing of the row, and must not let a later result go first."""
+    with ledger.transaction() as db:
+        db.execute(
+            "UPDATE dispatches SET tries = tries - 1 WHERE outbox_id = ? AND destination = ?", (row.id, destination)
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from edge_app.delivery.queue import STRIKES
 from edge_app.store import outbox, proofs
 from edge_app.store.outbox import DeliveryRow
 from edge_app.store.retention import delivered_studies
-from tests.stored_studies import ct_uid
+from tests.stored_studies import ct_uid, study_result
 from tests.unit.delivery.outbox_box import CENTRE, Box, images, result
 
 
@@ -31,6 +32,16 @@ def test_a_destination_out_of_reach_is_tried_again_with_growing_pauses(box: Box)
     box.run()
     assert len(box.centre.received) == 4
     assert box.queue.detail()["link"] == "idle"
+
+
+def test_a_result_that_waited_for_the_link_goes_before_the_one_that_replaces_it(box: Box) -> None:
+    box.add_study()
+    box.centre.away = True
+    box.run()
+    box.ledger.add_result(replace(study_result(1, 3), key_slices=()), last_instance_id=3)
+    box.centre.away = False
+    box.later()
+    assert box.centre.received[:2] == [result(1, 1), result(1, 2)]
 
 
 def test_what_was_sent_before_a_break_is_not_sent_again(box: Box) -> None:
