@@ -6,7 +6,7 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import ModalityWorklistInformationFind
 
-from edge_app.core.clock import utc_now
 from edge_app.core.config import WorklistSettings
 from edge_app.core.errors import ConfigError, NetworkError
+from edge_app.receiver import worklist
 from edge_app.receiver.certificates import make_certificates
 from edge_app.receiver.worklist import WorklistWatch, fetch_orders
 from edge_app.store.orders import match_of
@@ -30,6 +30,14 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
+NOW = datetime(2026, 3, 14, 14, 2, tzinfo=timezone.utc)
+
+
+@pytest.fixture(autouse=True)
+def _one_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Orders are written and asked for on the same day, also at midnight."""
+    monkeypatch.setattr(worklist, "utc_now", lambda: NOW)
+
 
 def _write_order(folder: Path, name: str, *, modality: str = "CT", **attributes: str) -> None:
     order, step = Dataset(), Dataset()
@@ -38,7 +46,7 @@ def _write_order(folder: Path, name: str, *, modality: str = "CT", **attributes:
     order.PatientBirthDate, order.PatientSex, order.StudyInstanceUID = "19510402", "F", f"1.2.{len(name)}"
     order.RequestedProcedureID, order.RequestedProcedureDescription = f"R-{name}", "CT head"
     step.Modality, step.ScheduledStationAETitle = modality, "CT1"
-    step.ScheduledProcedureStepStartDate = f"{utc_now().astimezone():%Y%m%d}"
+    step.ScheduledProcedureStepStartDate = f"{NOW.astimezone():%Y%m%d}"
     step.ScheduledProcedureStepStartTime, step.ScheduledProcedureStepID = "140200", f"S-{name}"
     step.ScheduledPerformingPhysicianName, step.ScheduledProcedureStepDescription = "", "CT head"
     order.ScheduledProcedureStepSequence = [step]
@@ -78,7 +86,7 @@ def test_todays_orders_for_ct_are_read(tmp_path: Path) -> None:
     assert (order.accession_number, order.patient_id, order.study_uid) == ("A-one", "P-one", "1.2.840.5")
     assert (order.patient_name, order.patient_birth_date, order.patient_sex) == ("Müster^Erika", "19510402", "F")
     assert order.description == "CT head"
-    assert datetime.strptime(order.scheduled_at, "%Y%m%d%H%M%S").astimezone().date() == utc_now().astimezone().date()
+    assert datetime.strptime(order.scheduled_at, "%Y%m%d%H%M%S").astimezone().date() == NOW.astimezone().date()
 
 
 def test_a_study_that_was_received_finds_its_order(tmp_path: Path) -> None:
