@@ -82,6 +82,18 @@ def _press(window: QWidget, key: Qt.Key) -> float:
     return (time.perf_counter() - start) * 1e3
 
 
+def _plain_draw(view: QWidget, hu: np.ndarray | None) -> float:
+    """Return the milliseconds that the image alone takes to be drawn."""
+    assert hu is not None
+    target = QImage(view.size(), QImage.Format.Format_RGB32)
+    start = time.perf_counter()
+    painter = QPainter(target)
+    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+    painter.drawImage(QRectF(target.rect()), grey_image(hu, PRESETS[0]))
+    painter.end()
+    return (time.perf_counter() - start) * 1e3
+
+
 def _say(what: str, spent_ms: list[float]) -> None:
     median, p95 = float(np.median(spent_ms)), float(np.percentile(spent_ms, 95))
     print(f"\n{what}: median {median:.1f} ms ({1000 / median:.0f} a second), p95 {p95:.1f} ms")  # noqa: T201
@@ -98,7 +110,11 @@ def test_a_scroll_costs_a_few_times_what_drawing_the_image_costs(store: StorePat
         QTest.keyClick(window, Qt.Key.Key_End)
         QApplication.processEvents()
         paints = _Paints(window.view)
-        spent_ms = [_press(window, Qt.Key.Key_Up) for _ in range(SLICES - 1)]
+        spent_ms, plain_ms = [], []
+        for number in range(SLICES - 1):
+            spent_ms.append(_press(window, Qt.Key.Key_Up))
+            if number % 8 == 0:  # in turn: what else the machine does slows both down
+                plain_ms.append(_plain_draw(window.view, controller._frames.hu(controller._viewer.current)))
         assert screen.model.strip_index == SLICES - 1
         assert paints.count >= SLICES - 1, "each slice was painted"
         window_ms = []
@@ -106,21 +122,10 @@ def test_a_scroll_costs_a_few_times_what_drawing_the_image_costs(store: StorePat
             QTest.qWait(BURST_MS + 15)  # faster than fingers it would be a barcode reader's
             window_ms.append(_press(window, key))
         assert paints.count >= SLICES - 1 + len(window_ms)
-        target = QImage(window.view.size(), QImage.Format.Format_RGB32)
-        hu = controller._frames.hu(controller._viewer.current)
-        assert hu is not None
-        plain_ms = []
-        for _ in range(20):
-            start = time.perf_counter()
-            painter = QPainter(target)
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-            painter.drawImage(QRectF(target.rect()), grey_image(hu, PRESETS[0]))
-            painter.end()
-            plain_ms.append((time.perf_counter() - start) * 1e3)
     _say("scroll, key to paint", spent_ms)
     _say("window, key to paint", window_ms)
     _say("plain draw of the image", plain_ms)
-    assert np.median(spent_ms) < 8 * np.median(plain_ms)
+    assert np.median(spent_ms) < 5 * np.median(plain_ms)
 
 
 @pytest.mark.integration
@@ -146,7 +151,7 @@ def test_the_screen_process_alone_stays_small_and_starts_fast(store: StorePaths,
         status = Path(f"/proc/{process.pid}/status").read_text()
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(10)
+        process.wait(60)
     sizes = {
         line.split(":")[0]: int(line.split()[1]) / 1024
         for line in status.splitlines()
