@@ -50,14 +50,14 @@ def test_a_build_that_is_cancelled_ends_and_says_so(
     request_: BuildRequest, tmp_path: Path, fake_in_the_process: Path
 ) -> None:
     # So many steps that the word arrives before the last one.
-    write_module(fake_in_the_process, "Script(steps=10**7)")
+    write_module(fake_in_the_process, "Script(steps=10**9)")
     with pytest.raises(EngineError, match=r"cancelled.* Nothing was changed"):
         run_build(request_, tmp_path, cancelled=lambda: True)
     assert not Path(request_.plan).exists()
 
 
 def test_an_interrupt_ends_the_build_too(request_: BuildRequest, tmp_path: Path, fake_in_the_process: Path) -> None:
-    write_module(fake_in_the_process, "Script(steps=10**7)")
+    write_module(fake_in_the_process, "Script(steps=10**9)")
 
     def interrupt(event: dict[str, Any]) -> None:
         raise KeyboardInterrupt
