@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, build_context, evt
@@ -22,12 +23,14 @@ from pynetdicom.sop_class import Verification
 
 from edge_app.core import pausing
 from edge_app.core.config import ReceiverSettings, Settings
+from edge_app.receiver import server
 from edge_app.receiver.contexts import IMAGE_CLASSES
 from edge_app.receiver.server import Receiver
 from edge_app.store.associations import associations
 from edge_app.store.inbox import Inbox
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
+from tests.waiting import DEADLINE_S
 
 __all__ = [
     "ReceiveProcess",
@@ -64,9 +67,10 @@ class Running:
 
 @contextmanager
 def receiving(data: Path, **options: object) -> Iterator[Running]:
-    """Run a receiver in this process on a free port."""
+    """Run a receiver in this process on a free port; its threads have at its end as long as they need."""
     settings = settings_for(data, **options).receiver
-    with Ledger(StorePaths(data), "receive") as ledger:
+    with Ledger(StorePaths(data), "receive") as ledger, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(server, "FINISH_S", DEADLINE_S)
         inbox = Inbox(ledger, settings.min_free_bytes)
         with Receiver(settings, inbox, ledger) as receiver:
             yield Running(ledger, inbox, receiver)
