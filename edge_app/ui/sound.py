@@ -32,6 +32,7 @@ class Player:
         self._folder = TemporaryDirectory(prefix="msu-cues-")
         self._worked: set[tuple[str, ...]] = set()
         self._playing: tuple[Cue, int, subprocess.Popen[bytes]] | None = None
+        self._waiting: Cue | None = None
         for cue in Cue if self._commands else ():
             self._path(cue).write_bytes(cue_wav(cue, volume_percent))
 
@@ -46,24 +47,25 @@ class Player:
         return self._playing is not None
 
     def play(self, cue: Cue) -> None:
-        """Play a cue, unless there is nothing to play it with or another one is still to be heard."""
+        """Play a cue, if there is something to play it with, and after one that is still to be heard."""
+        self._waiting = cue
         self.poll()
-        if self._playing is None:
-            self._try(cue, 0)
 
     def poll(self) -> None:
-        """See whether the cue has ended; one that could not be played goes to the next player."""
-        if self._playing is None:
-            return
-        cue, number, process = self._playing
-        code = process.poll()
-        if code is None:
-            return
-        self._playing = None
-        if code == 0:
-            self._worked.add(self._commands[number])
-        else:
-            self._try_the_next(cue, number, code)
+        """See whether the cue has ended; one that could not be played goes to the next player, then one that waits."""
+        if self._playing is not None:
+            cue, number, process = self._playing
+            code = process.poll()
+            if code is None:
+                return
+            self._playing = None
+            if code == 0:
+                self._worked.add(self._commands[number])
+            else:
+                self._try_the_next(cue, number, code)
+        if self._playing is None and self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            self._try(waiting, 0)
 
     def stop(self) -> None:
         """End what is being played and remove the files."""

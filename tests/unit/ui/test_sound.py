@@ -62,6 +62,21 @@ def test_a_player_that_has_worked_is_not_given_up_when_it_fails_once(tmp_path: P
     player.stop()
 
 
+@pytest.mark.requirement("R73")
+def test_a_result_that_comes_while_the_last_cue_sounds_is_heard_after_it(tmp_path: Path) -> None:
+    log, ends = tmp_path / "log", tmp_path / "ends"
+    os.mkfifo(ends)
+    end = os.open(ends, os.O_RDWR)
+    player = Player(50, commands=((script(tmp_path / "player", f'basename "$1" >> "{log}"; read word < "{ends}"'),),))
+    player.play(Cue.COMPLETE)
+    player.play(Cue.RESULT)
+    os.write(end, b"one\ntwo\n")
+    wait_until(lambda: settled(player), "the end of both cues")
+    os.close(end)
+    assert log.read_text().split() == ["complete.wav", "result.wav"]
+    player.stop()
+
+
 def test_what_is_playing_ends_with_the_screen(tmp_path: Path) -> None:
     log = tmp_path / "log"
     player = Player(50, commands=((script(tmp_path / "endless", f'echo $$ "$1" > "{log}"; exec sleep 60'),),))
