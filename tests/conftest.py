@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import warnings
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,18 @@ settings.load_profile("ci")
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-@pytest.fixture(autouse=True)
-def collect_where_it_is_expected(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Collect garbage after a test that allows for it (pynetdicom leaves sockets), so that no later test is blamed."""
-    yield
-    if any("PytestUnraisable" in str(mark.args[0]) for mark in request.node.iter_markers("filterwarnings")):
-        gc.collect()
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Collect garbage after a test that allows for it (pynetdicom leaves sockets), so that no later test is blamed.
+
+    Only here, not in a fixture: until its very end a test's log holds exceptions, and these their sockets.
+    """
+    done = yield
+    if any("PytestUnraisable" in str(mark.args[0]) for mark in item.iter_markers("filterwarnings")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+    return done
 
 
 @pytest.fixture(scope="session")
