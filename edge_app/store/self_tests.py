@@ -20,6 +20,7 @@ __all__ = [
     "ask_for",
     "asked_after",
     "finish",
+    "finish_left",
     "last_self_test",
     "newest_self_test",
     "self_test_uids",
@@ -65,6 +66,18 @@ def finish(ledger: Ledger, study_uid: str, outcome: str, body: dict[str, Any]) -
             "UPDATE self_tests SET outcome = ?, body = ? WHERE study_uid = ?", (outcome, json.dumps(body), study_uid)
         )
         ledger.audit("self_test", {"study_uid": study_uid, "outcome": outcome, **body})
+
+
+def finish_left(ledger: Ledger) -> None:
+    """Remove what a watch left that died, or lost its power, during a self-test.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be removed; the rows stay.
+    """
+    for (study_uid,) in ledger.read("SELECT study_uid FROM self_tests WHERE outcome = ''"):
+        finish(ledger, study_uid, "stopped", {})
 
 
 def last_self_test(ledger: Ledger, *, after: int = 0) -> tuple[str, str, dict[str, Any]] | None:

@@ -143,6 +143,7 @@ class SelfTest:
             self._finding = Finding(CHECK, False, found, _REMEDY, "F-01")
 
     def _test(self) -> None:
+        self_tests.finish_left(self._ledger)
         try:
             phantom = self._prepare()
         except MsuError as error:

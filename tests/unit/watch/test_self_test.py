@@ -20,6 +20,7 @@ from edge_app.store.paths import StorePaths
 from edge_app.store.self_tests import announce, ask_for, asked_after, finish, last_self_test, self_test_uids
 from edge_app.ui.snapshot import SnapshotSource
 from edge_app.watch.self_test import Answer, Phantom, SelfTest, compare
+from tests.instances import STUDY_UID, make_dataset
 from tests.stores import Sender
 from tests.waiting import wait_until
 
@@ -94,6 +95,18 @@ def test_a_self_test_that_dies_leaves_nothing_of_what_the_one_before_said(ledger
         wait_until(lambda: not test.running, "the self-test ends")
         said.append((test.finding.ok, test.finding.code))
     assert said == [(True, "F-01"), (False, "F-01")]
+
+
+def test_what_a_watch_left_that_died_in_a_self_test_goes_with_the_next_one(tmp_path: Path) -> None:
+    with Sender(tmp_path) as sender:
+        announce(sender.ledger, STUDY_UID)
+        with sender.association() as association:
+            sender.store(make_dataset(), association)
+        assert "no result after" in run(sender.ledger, lambda: None, timeout_s=0.2).finding.found
+        assert sender.ledger.instances() == []
+        assert list(sender.ledger.paths.root.glob("instances/*")) == []
+        outcomes = sender.ledger.read("SELECT outcome FROM self_tests ORDER BY rowid")
+    assert outcomes == [("stopped",), ("failed",)]
 
 
 def test_a_probability_that_is_missing_or_nan_is_a_difference() -> None:
