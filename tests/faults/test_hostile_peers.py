@@ -295,7 +295,7 @@ class TestMemory:
     @pytest.fixture
     def process(self, tmp_path: Path) -> Iterator[ReceiveProcess]:
         process = start_process(
-            tmp_path, max_instance_bytes=16 * MIB, max_memory_bytes=self.LIMIT, request_timeout_s=5.0
+            tmp_path, max_instance_bytes=16 * MIB, max_memory_bytes=self.LIMIT, request_timeout_s=60.0
         )
         try:
             yield process
