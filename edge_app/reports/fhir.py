@@ -12,6 +12,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from fhir.resources.R4B.bundle import Bundle
 
@@ -86,8 +87,16 @@ def _entry(resource: dict[str, Any]) -> dict[str, Any]:
     identifier = resource.get("identifier")
     if identifier:
         first = identifier[0]
-        request["ifNoneExist"] = f"identifier={first['system']}|{first['value']}"
+        request["ifNoneExist"] = f"identifier={first['system']}|{_search_value(first['value'])}"
     return {"fullUrl": name, "resource": resource, "request": request}
+
+
+def _search_value(text: str) -> str:
+    """Return a value that a search takes as it is: a comma would be "or", an ampersand a further parameter.
+
+    The first is FHIR's escape (Section 3.1.1.5 of R4), the second that of every URL.
+    """
+    return quote("".join(f"\\{c}" if c in "\\,|$" else c for c in text), safe=":/-._~")
 
 
 def _name(report: ReportInput, *words: object) -> str:

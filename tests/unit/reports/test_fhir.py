@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from fhir.resources.R4B.bundle import Bundle
@@ -51,6 +52,15 @@ def test_sent_again_it_creates_nothing_twice(report: ReportInput) -> None:
     for entry in json.loads(make_transaction(report))["entry"]:
         if entry["resource"]["resourceType"] != "Provenance":
             assert entry["request"]["ifNoneExist"].startswith("identifier=")
+
+
+@pytest.mark.parametrize("patient_id", ["P1,P2", "P1&identifier=P2", "P|1", "P$1", "P\\1", "P 1+2%33", "Ü1"])
+def test_no_character_of_an_identifier_makes_the_server_look_for_another_patient(patient_id: str) -> None:
+    first = json.loads(make_transaction(make_input(study_result(patient_id=patient_id))))["entry"][0]
+    ((name, value),) = parse_qsl(first["request"]["ifNoneExist"], strict_parsing=True)
+    escaped = "".join(f"\\{c}" if c in "\\,|$" else c for c in patient_id)
+    assert (name, value) == ("identifier", f"urn:msu-triage:patient-id|{escaped}")
+    assert first["resource"]["identifier"][0]["value"] == patient_id
 
 
 def test_no_name_and_no_birth_date_leave(report: ReportInput) -> None:
