@@ -237,7 +237,8 @@ def _diagnostic_report(report: ReportInput) -> dict[str, Any]:
         "result": [_reference(report, "observation", finding.label) for finding in findings(report)],
         "imagingStudy": [_reference(report, "imaging")],
         "conclusion": ". ".join(said),
-        "conclusionCode": [_coded(finding.value) for finding in findings(report)[:1]],
+        # No code: "not detected" of the haemorrhage alone would stand for the whole, also beside ischaemic signs.
+        "conclusionCode": [{"text": headline(result)}],
     }
 
 

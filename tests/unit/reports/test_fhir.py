@@ -10,6 +10,7 @@ from fhir.resources.R4B.bundle import Bundle
 from edge_app.reports.fhir import make_transaction
 from edge_app.reports.header import ReportInput
 from edge_app.reports.message import make_message
+from edge_app.reports.words import headline
 from tests.stored_studies import ct_slice, study_result
 from tests.unit.reports.conftest import RESULTS, make_input
 
@@ -94,6 +95,12 @@ def test_the_report_is_preliminary_and_known_by_the_message_s_uid(report: Report
     assert diagnostic["status"] == "preliminary"
     assert diagnostic["identifier"][0]["value"] == f"urn:oid:{make_message(report).SOPInstanceUID}"
     assert "not reviewed" in diagnostic["conclusion"]
+
+
+@pytest.mark.parametrize("result", RESULTS)
+def test_the_summary_is_the_headline_and_never_one_finding_s_value(result: str) -> None:
+    (diagnostic,) = resources(make_input(RESULTS[result]))["DiagnosticReport"]
+    assert diagnostic["conclusionCode"] == [{"text": headline(RESULTS[result])}]
 
 
 @pytest.mark.requirement("R78")
