@@ -144,16 +144,17 @@ class SnapshotSource:
 
     def read(self, shown_uid: str | None = None) -> Snapshot:
         """Return the store as it is now; frames are those of `shown_uid`, or of the newest study when None."""
-        self._take_arrivals()
+        rows = {row.study_uid: row for row in self._ledger.studies()}
+        self._take_arrivals()  # after the rows: a study that has a row has its images, too
         self._take_entries()
         notices = latest_notices(self._ledger)
         deliveries, answers = delivery_counts(self._ledger), acknowledgements(self._ledger)
         heartbeats = self._ledger.heartbeats()
-        rows = {row.study_uid: row for row in self._ledger.studies()}
         self._forget_removed(rows)
+        # By arrival, not by the wall clock: after it was set back, another patient's study would stay the current one.
         order = sorted(
             (rows.keys() | self._arrivals.keys()) - self_test_uids(self._ledger),
-            key=lambda uid: (self._first_utc(uid, rows), self._arrivals.get(uid, _Arrivals()).first_id),
+            key=lambda uid: (self._arrivals.get(uid, _Arrivals()).first_id, self._first_utc(uid, rows)),
             reverse=True,
         )
         chosen = order[:CASES_SHOWN]

@@ -73,6 +73,21 @@ def test_the_study_that_started_last_comes_first_whatever_is_sent_again(tmp_path
         assert [study.study_uid for study in source.read().studies] == ["1.2", "1.1"]
 
 
+@pytest.mark.requirement("R47")
+@pytest.mark.parametrize("back", [timedelta(hours=1), timedelta(days=20_000)])
+def test_a_study_that_starts_after_the_clock_was_set_back_is_the_current_one(
+    tmp_path: Path, back: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Ledger(StorePaths(tmp_path), "screen") as ledger:
+        source = SnapshotSource(ledger)
+        arrive(ledger, "1.1", 1)
+        refuse(ledger, "1.1")
+        monkeypatch.setattr("edge_app.store.ledger.utc_now", lambda: utc_now() - back)
+        arrive(ledger, "1.2", 1)
+        for reader in (source, SnapshotSource(ledger)):
+            assert [study.study_uid for study in reader.read().studies] == ["1.2", "1.1"]
+
+
 def test_a_result_is_read_again_only_when_there_is_another_revision(tmp_path: Path) -> None:
     with Ledger(StorePaths(tmp_path), "screen") as ledger:
         source = SnapshotSource(ledger)
