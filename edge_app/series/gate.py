@@ -29,7 +29,7 @@ from edge_app.series.kernels import is_sharp
 from edge_app.series.person import check_age, check_patients
 from edge_app.series.selection import CT_IMAGE_STORAGE, MAX_TILT_DEG
 
-__all__ = ["check"]
+__all__ = ["check", "check_conflicts"]
 
 MAX_SPACING_MM = 6.0
 """Largest distance of neighbouring slices (R13)."""
@@ -83,7 +83,7 @@ def check(
         _check_rescale(stack),
         _check_decoded(stack, own),
         check_patients((*study, *stack.headers)),
-        _check_conflicts(conflicts),
+        check_conflicts(conflicts),
         _check_orientation(stack),
         _check_duplicates(stack),
         _check_other_body(stack, own),
@@ -138,7 +138,8 @@ def _check_decoded(stack: Stack, measures: Sequence[SliceMeasures]) -> Reason | 
     return reason("Q-15", f"{len(lost)} of {len(stack.headers)}") if lost else None
 
 
-def _check_conflicts(conflicts: Collection[str]) -> Reason | None:
+def check_conflicts(conflicts: Collection[str]) -> Reason | None:
+    """Return Q-17 where images of the study came twice with different bytes."""
     return reason("Q-17", f"{len(conflicts)} images") if conflicts else None
 
 

@@ -23,7 +23,7 @@ from edge_app.core.errors import HeaderError
 from edge_app.core.reasons import SCANNER_REMARK, reason
 from edge_app.core.types import FloatArray, Reason, SliceHeader, SliceMeasures, SliceScores, StudyResult
 from edge_app.preprocessing import prepare
-from edge_app.series.gate import check
+from edge_app.series.gate import check, check_conflicts
 from edge_app.series.geometry import Stack, order_slices
 from edge_app.series.head import brain_range
 from edge_app.series.measures import measure_slice
@@ -186,7 +186,8 @@ class StudyAnalysis:
         """Return what speaks against the series: the gate's reasons, and images that are not even in a stack."""
         lost = (reason("Q-15", f"{self._unreadable} cannot be read"),) if self._unreadable else ()
         if shown is None or shown.stack is None:
-            return lost
+            conflict = check_conflicts(conflicts)
+            return (*lost, conflict) if conflict else lost
         return (*lost, *check(shown.stack, shown.measures, conflicts=conflicts, study=self.headers.values()))
 
     def _judge(self, result: StudyResult, stack: Stack, models: Models) -> StudyResult:

@@ -38,12 +38,15 @@ def is_settled(ledger: Ledger, rows: Sequence[InstanceRow]) -> bool:
 
 
 def has_missed_conflict(ledger: Ledger, study_uid: str) -> bool:
-    """Say whether an image came again with other pixels and the newest result does not know it."""
+    """Say whether an image came again with other pixels and the newest result does not know it.
+
+    One that the program did not get through (failed, timed out) says nothing that other pixels could make wrong.
+    """
     if not ledger.conflicts(study_uid):
         return False
     result = ledger.latest_result(study_uid)
     return (
         result is not None
         and result.status is not StudyStatus.FAILED
-        and not any(item.code == "Q-17" for item in result.reasons)
+        and not any(item.code in ("Q-17", "E-102") for item in result.reasons)
     )

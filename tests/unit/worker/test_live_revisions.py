@@ -125,3 +125,35 @@ def test_a_choice_for_a_study_nobody_knows_harms_nothing(bench: Bench, head: lis
     bench.sender.push(head)
     bench.settle_after(6)
     assert bench.result(uid).status is StudyStatus.RESULT
+
+
+@pytest.mark.requirement("R10")
+def test_other_bytes_of_images_without_position_are_told_once_and_not_again_and_again(
+    bench: Bench, head: list[FileDataset], uid: str
+) -> None:
+    first, again = deepcopy(head[0]), deepcopy(head[0])
+    del first.ImagePositionPatient
+    bench.sender.push([first])
+    bench.settle_after(16)
+    bench.sender.push([again])
+    for _ in range(3):
+        bench.settle_after(16)
+        bench.sender.ledger.beat()
+    result = bench.result(uid)
+    assert (result.revision, [r.code for r in result.reasons]) == (2, ["Q-14", "Q-17"])
+
+
+@pytest.mark.requirement("R10", "R29")
+def test_a_study_with_two_versions_of_an_image_that_takes_too_long_is_not_begun_again_for_ever(
+    bench: Bench, head: list[FileDataset], uid: str
+) -> None:
+    forged = deepcopy(head[3])
+    forged.PixelData = head[4].PixelData
+    bench.sender.push([*head, forged])
+    bench.settle()
+    bench.advance(6)
+    bench.worker.step()
+    bench.settle_after(bench.settings.analysis.timeout_s + 1)
+    bench.sender.ledger.beat()
+    bench.settle_after(6)
+    assert (bench.result(uid).revision, bench.result(uid).reasons[0].code) == (1, "E-102")
