@@ -31,6 +31,9 @@ __all__ = ["MAX_FILE_BYTES", "load_instance", "quiet_pydicom", "read_header"]
 MAX_FILE_BYTES = 256 << 20
 """No single-frame CT image comes near this; a bigger file is refused unread."""
 
+_LARGEST, _SMALLEST = 1e12, 1e-12
+"""What numbers in a header may be: no length, angle, scale or count of a CT image comes near either."""
+
 _PREAMBLE_BYTES = 128
 _FIRST_TAGS = (b"\x02\x00\x00\x00", b"\x02\x00\x01\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00")
 _DIRECTORY_CLASS = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage
@@ -195,11 +198,17 @@ def _numbers(ds: pydicom.Dataset, keyword: str, count: int) -> tuple[float, ...]
 
 
 def _finite(value: object) -> float | None:
+    """Return a number; None for none, and for one so large that differences of such numbers overflow.
+
+    One so small that a quotient by it overflows is 0.
+    """
     try:
         number = float(str(value).strip(" \0").replace(",", "."))
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
+    if not math.isfinite(number) or abs(number) > _LARGEST:
+        return None
+    return number if abs(number) >= _SMALLEST else 0.0
 
 
 def _orientation(values: tuple[float, ...] | None) -> tuple[float, float, float, float, float, float] | None:

@@ -80,6 +80,17 @@ def test_odd_values_are_tolerated() -> None:
     assert (header.patient_id, header.acquired_at) == ("", "20240501120000")
 
 
+def test_numbers_whose_differences_or_quotients_overflow_are_none() -> None:
+    ds = dataset()
+    ds.add_new("SliceThickness", "DS", "1e-320")
+    ds.add_new("ImagePositionPatient", "DS", ["0", "0", "-1e308"])
+    ds.add_new("PixelSpacing", "DS", ["1e300", "1e300"])
+    ds.add_new("ImageOrientationPatient", "DS", ["1", "1e-310", "0", "0", "1", "0"])
+    header = read_header(ds)
+    assert header.slice_thickness_mm is header.image_position_mm is header.pixel_spacing_mm is None
+    assert header.image_orientation == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+
 def test_an_orientation_of_the_wrong_length_is_none() -> None:
     ds = dataset()
     ds.add_new("ImageOrientationPatient", "LO", ["2", "0", "0", "0", "2", "0"])
