@@ -50,16 +50,19 @@ def check_age(header: SliceHeader, measures: Sequence[SliceMeasures]) -> Reason 
 
 def _age_years(header: SliceHeader) -> float | None:
     """Return the age from the dates, or from PatientAge (PS3.5 Section 6.2, AS); None where neither tells."""
-    born, studied = _date(header.patient_birth_date), _date(header.study_date)
+    # StudyDate may be empty (type 2); the images' own date says how old the patient is as well.
+    born = _date(header.patient_birth_date)
+    studied = _date(header.study_date) or _date(header.acquired_at[:8])
     if born is not None and studied is not None and born <= studied:
         return studied.year - born.year - ((studied.month, studied.day) < (born.month, born.day))
     text = header.patient_age
-    if text[:-1].isdigit() and text[-1:] in _AGE_YEARS:
+    if text[:-1].isascii() and text[:-1].isdigit() and text[-1:] in _AGE_YEARS:
         return int(text[:-1]) * _AGE_YEARS[text[-1]]
     return None
 
 
 def _date(text: str) -> date | None:
+    text = text.replace(".", "")  # as ACR-NEMA wrote it, which PS3.5 Section 6.2 still allows to be sent
     try:
         return date(int(text[:4]), int(text[4:6]), int(text[6:8])) if len(text) == 8 and text.isdigit() else None
     except ValueError:

@@ -165,6 +165,23 @@ def test_a_head_of_unknown_age_must_be_an_adults_size() -> None:
     assert _codes(headers_at(HEIGHTS, **unknown)) == []
 
 
+@pytest.mark.requirement("R19")
+@pytest.mark.parametrize(
+    "child",
+    [
+        {"patient_birth_date": "20140301", "study_date": "", "acquired_at": "20260314140500"},
+        {"patient_birth_date": "2014.03.01", "study_date": "2026.03.14"},
+    ],
+)
+def test_a_child_with_an_adults_head_is_known_by_any_date_the_scanner_wrote(child: dict[str, str]) -> None:
+    assert "Q-04" in _codes(headers_at(HEIGHTS, **{"patient_age": "", **child}))
+
+
+@pytest.mark.requirement("R19")
+def test_an_age_that_is_no_number_is_none() -> None:
+    assert _codes(headers_at(HEIGHTS, patient_birth_date="", patient_age="07\u00b2Y")) == []
+
+
 def test_slices_that_could_not_be_decoded_are_counted() -> None:
     stack = stack_of(30)
     found = check(stack, [measures(h.sop_uid) for h in stack.headers[5:-2]])
