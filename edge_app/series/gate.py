@@ -29,7 +29,7 @@ from edge_app.series.kernels import is_sharp
 from edge_app.series.person import check_age, check_patients
 from edge_app.series.selection import CT_IMAGE_STORAGE, MAX_TILT_DEG
 
-__all__ = ["check", "check_conflicts"]
+__all__ = ["check", "check_conflicts", "pixel_problem"]
 
 MAX_SPACING_MM = 6.0
 """Largest distance of neighbouring slices (R13)."""
@@ -184,15 +184,22 @@ def _check_spacing(stack: Stack) -> Reason | None:
     return None
 
 
+def pixel_problem(header: SliceHeader) -> str:
+    """Return what is wrong with a slice's pixel spacing or matrix, whatever its pixels are; "" if nothing is."""
+    spacing = header.pixel_spacing_mm
+    if spacing is None:
+        return "pixel spacing missing"
+    if not PIXEL_SPACING_MM[0] <= min(spacing) <= max(spacing) <= PIXEL_SPACING_MM[1]:
+        return f"{spacing[0]:.2f} × {spacing[1]:.2f} mm"
+    if not MATRIX[0] <= min(header.rows, header.columns) <= max(header.rows, header.columns) <= MATRIX[1]:
+        return f"{header.rows} × {header.columns}"
+    return ""
+
+
 def _check_pixels(stack: Stack) -> Reason | None:
-    for header in stack.headers:
-        spacing = header.pixel_spacing_mm
-        if spacing is None:
-            return reason("Q-12", "pixel spacing missing")
-        if not PIXEL_SPACING_MM[0] <= min(spacing) <= max(spacing) <= PIXEL_SPACING_MM[1]:
-            return reason("Q-12", f"{spacing[0]:.2f} × {spacing[1]:.2f} mm")
-        if not MATRIX[0] <= min(header.rows, header.columns) <= max(header.rows, header.columns) <= MATRIX[1]:
-            return reason("Q-12", f"{header.rows} × {header.columns}")
+    problem = next(filter(None, map(pixel_problem, stack.headers)), "")
+    if problem:
+        return reason("Q-12", problem)
     sizes = {(header.rows, header.columns, header.pixel_spacing_mm) for header in stack.headers}
     return reason("Q-12", "differs between slices") if len(sizes) > 1 else None
 

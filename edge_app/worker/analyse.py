@@ -23,7 +23,7 @@ from edge_app.core.errors import HeaderError
 from edge_app.core.reasons import SCANNER_REMARK, reason
 from edge_app.core.types import FloatArray, Reason, SliceHeader, SliceMeasures, SliceScores, StudyResult
 from edge_app.preprocessing import prepare
-from edge_app.series.gate import check, check_conflicts
+from edge_app.series.gate import check, check_conflicts, pixel_problem
 from edge_app.series.geometry import Stack, order_slices
 from edge_app.series.head import brain_range
 from edge_app.series.measures import measure_slice
@@ -88,7 +88,8 @@ class StudyAnalysis:
             return
         with self.timed("preprocess"):
             self.measures[header.sop_uid] = measure_slice(image)
-            if self._models and _is_axial(header):
+            # What the gate refuses for its size is not resampled: a pixel of a metre would fill the memory.
+            if self._models and _is_axial(header) and not pixel_problem(header):
                 prepared = prepare(image, self._models.profile)
                 self._waiting[header.sop_uid] = prepared.input
                 self.to_slice[header.sop_uid] = prepared.to_slice

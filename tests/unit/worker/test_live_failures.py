@@ -9,7 +9,7 @@ import pytest
 from pydicom import FileDataset
 
 from edge_app.core.errors import BackendError
-from edge_app.core.types import FloatArray, SliceScores, StudyStatus
+from edge_app.core.types import FloatArray, SliceScores, StudyStatus, Verdict
 from edge_app.worker.models import Models
 from tests.unit.worker.bench import Bench
 
@@ -150,3 +150,16 @@ def test_a_frame_that_cannot_be_written_does_not_stop_the_analysis(
     bench.settle_after(6)
     assert bench.result(uid).status is StudyStatus.RESULT
     assert all(frame.path is None and frame.problem for frame in bench.ledger.frames(uid))
+
+
+def test_an_image_of_absurd_size_in_another_series_does_not_cost_the_head_its_answer(
+    bench: Bench, head: list[FileDataset], uid: str
+) -> None:
+    absurd = deepcopy(head[0])
+    absurd.SeriesInstanceUID = "1.2.826.0.1.3680043.10.999.9"
+    absurd.SOPInstanceUID = absurd.file_meta.MediaStorageSOPInstanceUID = f"{absurd.SeriesInstanceUID}.1"
+    absurd.PixelSpacing = ["1e9", "1e9"]  # smaller ones fill the memory first
+    bench.sender.push([*head, absurd])
+    bench.settle_after(16)
+    result = bench.result(uid)
+    assert (result.status, result.verdict) == (StudyStatus.RESULT, Verdict.HEMORRHAGE)
