@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 from edge_app.core.clock import MonotonicClock, monotonic_s, utc_iso, utc_now
 from edge_app.core.config import DeliverySettings
@@ -94,7 +94,8 @@ class Acknowledger:
         answer = link.get_json(f"/{_uid(message)}/acknowledgement")
         if not isinstance(answer, dict) or not answer.get("by"):
             return _NOTHING
-        by, role, at = (str(answer.get(key, ""))[:_LONGEST] for key in ("by", "role", "at"))
+        by, role = (str(answer.get(key) or "")[:_LONGEST] for key in ("by", "role"))
+        at = _at_utc(answer.get("at"))
         seen = Acknowledgement(message.study_uid, message.revision, self._address.text, by, role, at)
         if proofs.add_acknowledgement(self._ledger, seen):
             _log.event(413, "result acknowledged", revision=message.revision)
@@ -111,6 +112,20 @@ class Acknowledger:
             source=self._address.text,
         )
         return _READ
+
+
+def _at_utc(said: object) -> str:
+    """Return when somebody saw it as the ledger writes moments; where the centre names none, that is now.
+
+    Screen and times of the cases rely on it. A centre that names no zone means UTC.
+    """
+    try:
+        at = datetime.fromisoformat(str(said).strip().upper().replace("Z", "+00:00"))
+    except ValueError:
+        return utc_iso(utc_now())
+    if not 2000 <= at.year < 3000:
+        return utc_iso(utc_now())
+    return utc_iso(at if at.tzinfo else at.replace(tzinfo=timezone.utc))
 
 
 def _uid(message: OpenMessage) -> str:
