@@ -110,7 +110,7 @@ class SliceHeader:
     study_date: str
     study_time: str
     study_description: str
-    acquired_at: str  # AcquisitionDateTime, or date and time joined; "" if unknown
+    acquired_at: str  # AcquisitionDateTime, or date and time joined, in this vehicle's time zone; "" if unknown
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pydicom
@@ -36,6 +38,7 @@ _LARGEST, _SMALLEST = 1e12, 1e-12
 
 _PREAMBLE_BYTES = 128
 _FIRST_TAGS = (b"\x02\x00\x00\x00", b"\x02\x00\x01\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00")
+_MOMENT = re.compile(r"(\d{14})((?:\.\d+)?)([+-]\d{4})?", re.ASCII)
 _DIRECTORY_CLASS = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage
 
 
@@ -247,11 +250,24 @@ def _is_lossy(ds: pydicom.Dataset, syntax: str) -> bool:
 
 
 def _acquired_at(ds: pydicom.Dataset) -> str:
-    joined = _text(ds, "AcquisitionDateTime")
+    zone, joined = _text(ds, "TimezoneOffsetFromUTC"), _text(ds, "AcquisitionDateTime")
     if joined:
-        return joined
+        return _here(joined, zone)
     for prefix in ("Acquisition", "Content", "Series"):
         date, time = _text(ds, f"{prefix}Date"), _text(ds, f"{prefix}Time")
         if date:
-            return date + time
+            return _here(date + time, zone)
     return ""
+
+
+def _here(said: str, zone: str) -> str:
+    """Return a moment in this vehicle's time zone, where the image names its own (PS3.3 C.12.1.1.8), else as it is."""
+    found = _MOMENT.fullmatch(said)
+    zone = (found[3] if found else "") or zone
+    if not found or not zone:
+        return said
+    try:
+        at = datetime.strptime(found[1] + zone, "%Y%m%d%H%M%S%z").astimezone()
+    except (ValueError, OverflowError):
+        return said
+    return f"{at:%Y%m%d%H%M%S}{found[2]}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -201,3 +203,40 @@ def test_a_sequence_where_text_belongs_is_ignored() -> None:
     ds = dataset()
     ds.add_new("PatientID", "SQ", Sequence([Dataset()]))
     assert read_header(ds).patient_id == ""
+
+
+@pytest.fixture
+def in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "CET-1")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_berlin")
+@pytest.mark.parametrize(
+    ("said", "zone", "acquired_at"),
+    [
+        ("20260314233000.5+0000", "", "20260315003000.5"),
+        ("20260314233000-0500", "+0100", "20260315053000"),
+        ("20260314233000", "+0000", "20260315003000"),
+        ("20260314233000", "", "20260314233000"),
+        ("202603142330", "+0000", "202603142330"),
+        ("20260314233000", "GMT", "20260314233000"),
+        ("00010101000000", "+1400", "00010101000000"),
+    ],
+)
+def test_a_scan_s_time_is_that_of_the_vehicle_s_clock_where_the_image_names_its_zone(
+    said: str, zone: str, acquired_at: str
+) -> None:
+    ds = dataset()
+    ds.AcquisitionDateTime, ds.TimezoneOffsetFromUTC = said, zone
+    assert read_header(ds).acquired_at == acquired_at
+
+
+@pytest.mark.usefixtures("in_berlin")
+def test_the_zone_counts_for_a_date_and_time_of_their_own_as_well() -> None:
+    ds = dataset()
+    ds.AcquisitionDate, ds.AcquisitionTime, ds.TimezoneOffsetFromUTC = "20260314", "233000.25", "+0000"
+    assert read_header(ds).acquired_at == "20260315003000.25"
