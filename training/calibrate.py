@@ -133,16 +133,16 @@ def choose_operating_point(
         Shares: of the studies with the finding at or above `t_lo`, of those without it below `t_hi`, and the most that
         may lie in between.
     """
-    t_lo = min(highest_threshold(probability[present], sensitivity), MAX_T_LO)
+    t_lo = highest_threshold(probability[present], sensitivity)
+    t_lo = math.floor(min(t_lo, MAX_T_LO) * 1e4) / 1e4  # never up: the study it was taken from must stay above
     absent = np.sort(probability[~present])
     below = absent[math.ceil(round(specificity * len(absent), 6)) - 1]  # the last of those that must stay below
     t_hi = max(min((math.floor(below * 1e4) + 1) / 1e4, 1.0), MIN_T_HI)
     # Where both targets leave too many in between, the upper threshold gives way: a false alarm is read, a silence not.
     above = np.sort(probability[probability >= t_lo])
-    allowed = int(max_abstention * len(probability))
+    allowed = math.floor(round(max_abstention * len(probability), 6))
     if allowed < len(above):
         t_hi = min(t_hi, math.floor(above[allowed] * 1e4) / 1e4)
-    t_lo = math.floor(t_lo * 1e4) / 1e4  # never up: the study it was taken from must stay above
     return OperatingPoint(t_lo=t_lo, t_hi=round(max(t_lo, t_hi), 4))
 
 

@@ -95,6 +95,21 @@ def test_the_upper_threshold_keeps_the_target_specificity_however_few_studies_th
         assert 0 < point.t_hi - highest_kept <= 1e-4, count  # and it lies no higher than it must
 
 
+def test_no_more_studies_than_allowed_lie_between_the_thresholds_as_they_are_rounded() -> None:
+    crowd = np.linspace(0.01231, 0.01238, 100)  # below the threshold as it was chosen, not as it is rounded
+    probability = np.concatenate([np.full(60, 0.9), [0.01239], crowd, np.full(839, 0.001)])
+    point = choose_operating_point(probability, np.arange(1000) < 61, sensitivity=0.99)
+    assert point.t_lo == 0.0123
+    assert ((probability >= point.t_lo) & (probability < point.t_hi)).mean() <= 0.05
+
+
+def test_as_many_studies_as_the_share_says_may_lie_between() -> None:
+    probability = np.concatenate([np.full(50, 0.9), np.linspace(0.05, 0.3, 29), np.full(21, 0.001)])
+    present = np.arange(100) <= 50
+    point = choose_operating_point(probability, present, sensitivity=1.0, specificity=1.0, max_abstention=0.29)
+    assert point == OperatingPoint(t_lo=0.05, t_hi=0.5)  # though 0.29 times 100 is less than 29
+
+
 def test_thresholds_stay_sober_where_validation_is_easy() -> None:
     probability = np.concatenate([np.full(50, 0.999), np.full(100, 0.001)])
     point = choose_operating_point(probability, np.arange(150) < 50)
