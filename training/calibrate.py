@@ -137,7 +137,7 @@ def choose_operating_point(
     t_lo = math.floor(min(t_lo, MAX_T_LO) * 1e4) / 1e4  # never up: the study it was taken from must stay above
     absent = np.sort(probability[~present])
     below = absent[math.ceil(round(specificity * len(absent), 6)) - 1]  # the last of those that must stay below
-    t_hi = max(min((math.floor(below * 1e4) + 1) / 1e4, 1.0), MIN_T_HI)
+    t_hi = max(min((math.floor(round(below * 1e4, 6)) + 1) / 1e4, 1.0), MIN_T_HI)
     # Where both targets leave too many in between, the upper threshold gives way: a false alarm is read, a silence not.
     above = np.sort(probability[probability >= t_lo])
     allowed = math.floor(round(max_abstention * len(probability), 6))

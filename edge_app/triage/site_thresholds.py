@@ -58,7 +58,8 @@ def choose_site_thresholds(
     false = _allowed(len(others), "without haemorrhage")
     # Rounded away from the patients: down to what must still be detected, up from what must not be suspected.
     t_lo = min(math.floor(bled[missed] * _STEPS) / _STEPS, MAX_T_LO)
-    t_hi = min(max((math.floor(others[len(others) - 1 - false] * _STEPS) + 1) / _STEPS, MIN_T_HI), 1.0)
+    highest = math.floor(round(others[len(others) - 1 - false] * _STEPS, 6))  # 0.5005 times 10 000 is below 5005
+    t_hi = min(max((highest + 1) / _STEPS, MIN_T_HI), 1.0)
     return SiteThresholds(
         t_lo,
         t_hi,

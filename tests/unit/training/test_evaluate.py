@@ -95,6 +95,11 @@ def test_the_upper_threshold_keeps_the_target_specificity_however_few_studies_th
         assert 0 < point.t_hi - highest_kept <= 1e-4, count  # and it lies no higher than it must
 
 
+def test_the_upper_threshold_lies_above_a_probability_of_four_decimals_too() -> None:
+    probability = np.repeat([0.99, 0.5005], 40)  # times 10 000 that is a hair less than 5005
+    assert choose_operating_point(probability, probability > 0.9, max_abstention=1.0).t_hi == 0.5006
+
+
 def test_no_more_studies_than_allowed_lie_between_the_thresholds_as_they_are_rounded() -> None:
     crowd = np.linspace(0.01231, 0.01238, 100)  # below the threshold as it was chosen, not as it is rounded
     probability = np.concatenate([np.full(60, 0.9), [0.01239], crowd, np.full(839, 0.001)])

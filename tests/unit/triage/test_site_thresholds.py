@@ -33,6 +33,11 @@ def test_easy_patients_make_no_thresholds_that_would_be_reckless_on_the_road() -
     assert (found.t_lo, found.t_hi) == (MAX_T_LO, MIN_T_HI)
 
 
+def test_the_upper_threshold_lies_above_a_score_of_four_decimals_too() -> None:
+    found = chosen([0.99] * 35, [0.5005] * 35)  # times 10 000 that is a hair less than 5005
+    assert found.t_hi == 0.5006 and found.evidence["now"]["specificity"]["hits"] == 35
+
+
 @pytest.mark.parametrize(("bled", "others", "named"), [(34, 100, "34 patients with"), (100, 12, "12 patients without")])
 def test_too_few_patients_are_refused_saying_how_many_are_needed(bled: int, others: int, named: str) -> None:
     with pytest.raises(InputError, match=rf"{named} haemorrhage .* at least 35 are needed"):
