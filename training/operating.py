@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,13 +46,14 @@ def operating_table(
         if not present.any():
             continue
         for target in TARGETS:
-            threshold = highest_threshold(known[present, index], target)
+            # Rounded down as it will be told: rounded to the nearest it might lose the study it was taken from.
+            threshold = math.floor(highest_threshold(known[present, index], target) * 1e4) / 1e4
             said, true = probability[:, index] >= threshold, labels == index
             rows.append(
                 {
                     "finding": finding,
                     "target_sensitivity": target,
-                    "threshold": round(threshold, 4),
+                    "threshold": threshold,
                     "sensitivity": bootstrap.rate(said, true),
                     "specificity": bootstrap.rate(~said, ~true),
                 }

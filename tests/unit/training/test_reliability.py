@@ -48,6 +48,9 @@ def test_the_table_keeps_each_sensitivity_where_it_was_chosen() -> None:
     both = (probabilities, labels)
     for row in operating_table(both, both, PatientBootstrap([str(i) for i in range(300)], rounds=50)):
         assert row["sensitivity"]["value"] >= row["target_sensitivity"]
+        index = ("hemorrhage", "ischemic").index(row["finding"]) + 1
+        told = (probabilities[labels == index, index] >= row["threshold"]).mean()
+        assert row["sensitivity"]["value"] == pytest.approx(told, abs=1e-4), "by the threshold that is told"
 
 
 def gates(specificity: float = 1.0, slope: float | None = 1.0) -> dict[str, bool]:
