@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from training.feature_cache import FeatureCache, study_features
+from training.features import FeatureSet, pad
 from training.patient_model import PatientOutput
 from training.shortcuts import answers_without_brain, contrast_within_sources
 
@@ -85,9 +87,17 @@ def test_lesions_are_parted_from_the_same_patients_other_slices_within_each_sour
         assert row["called_on_lesion_free"]["value"] < 0.1
 
 
-def _padded(features: object) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    from training.features import FeatureSet, pad
+def test_a_lesion_is_compared_with_what_lies_nearest_to_its_height_above_or_below(tmp_path: Path) -> None:
+    data = head_set([("rsna", 1, SCANNER)] * 5)
+    known = study_features(FeatureCache(tmp_path, Watcher("brain")), data)  # type: ignore[arg-type]
+    # From foot to head: clean, lesion, two unlabelled, clean at the very top, where the network sees ghosts.
+    rows = np.float32([[0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 2, 0]])
+    records = tuple(replace(record, slice_labels=(0, 1, -1, -1, 0)) for record in known.records)
+    contrast = contrast_within_sources(FeatureSet(records, (rows,) * 5), data)
+    assert contrast[0]["slice_auc"]["value"] == 1.0
 
+
+def _padded(features: object) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     assert isinstance(features, FeatureSet)
     heights = [features.heights_mm(i) for i in range(len(features.records))]
     batch = pad(list(features.features), heights, features.labels())
