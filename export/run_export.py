@@ -14,6 +14,7 @@ from training.data.prepared import PreparedSet, open_prepared
 from training.experiment import check_preprocessing, load_image_network, prepared_facts
 from training.feature_cache import FeatureCache, study_features
 from training.run_patient import load_patient
+from training.weights import weights_hash
 
 __all__ = ["export_image", "export_patient"]
 
@@ -50,7 +51,7 @@ def export_image(experiment: Path, data: Path, out: Path, *, slices: int = 24) -
     facts = network_facts(
         profile,
         commit=str(description.get("commit", "unknown")),
-        synthetic=synthetic,
+        synthetic=synthetic or bool(description.get("synthetic")),
         labels=model.labels,
         architecture=f"{model.architecture}, {model.labels}",
     )
@@ -77,12 +78,17 @@ def export_patient(experiment: Path, image: Path, data: Path, out: Path) -> Expo
         If the networks do not belong together, or the export fails its checks.
     """
     model, description = load_patient(experiment)
-    features, _ = load_image_network(image)
+    features, image_description = load_image_network(image)
     held_out, profile, synthetic = _held_out(data)
     if description["features"] != features.features + 3:
         raise ExportError(
             f"{experiment} reads {description['features']} values a slice, {image} gives {features.features + 3}",
             remedy="Give --image as the patient network was trained.",
+        )
+    if description.get("image_weights", weights_hash(features)) != weights_hash(features):
+        raise ExportError(
+            f"{experiment} was trained on the features of {description.get('image')}, not on those of {image}",
+            remedy="Give that folder as --image, or train the patient network again.",
         )
     few = held_out.subset_of_studies(range(0, len(held_out.studies), max(1, len(held_out.studies) // STUDIES)))
     rows = study_features(FeatureCache(image, features), few, title="features")
@@ -90,7 +96,7 @@ def export_patient(experiment: Path, image: Path, data: Path, out: Path) -> Expo
     facts = network_facts(
         profile,
         commit=str(description.get("commit", "unknown")),
-        synthetic=synthetic,
+        synthetic=synthetic or bool(description.get("synthetic") or image_description.get("synthetic")),
         labels=description.get("labels", "softmax"),
         architecture=f"{description['arch']}, {description['recipe']}",
     )

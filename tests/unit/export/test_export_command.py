@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
 from edge_app.cli import main
+from export import run_export
 from export.golden import read_golden
 from export.onnx_file import facts_of, read_graph
 from training.experiment import save_image_network
@@ -47,6 +49,22 @@ def test_an_experiment_becomes_two_networks_that_say_what_they_are(
     assert facts_of(read_graph(tmp_path / "patient.onnx"))["architecture"] == "gru, ours"
 
 
+def test_networks_of_simulated_slices_stay_marked_whatever_they_are_compared_on(
+    experiment: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(prepared, tmp_path / "data")
+    shutil.copytree(experiment / "image", tmp_path / "image")
+    for name, synthetic in (("data/prepared", False), ("image/image", True)):
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "synthetic": synthetic}))
+    written: list[dict[str, str]] = []
+    for name in ("export_image_model", "export_patient_model"):
+        monkeypatch.setattr(run_export, name, lambda *given, **_: written.append(given[3]))
+    run_export.export_image(tmp_path / "image", tmp_path / "data", tmp_path / "image.onnx")
+    run_export.export_patient(experiment / "patient", tmp_path / "image", tmp_path / "data", tmp_path / "patient.onnx")
+    assert [facts["synthetic"] for facts in written] == ["true", "true"]
+
+
 def test_a_golden_set_holds_whole_patients_of_every_class(prepared: Path, tmp_path: Path) -> None:
     command = f"export golden --data {prepared} --out {tmp_path}/golden.npz --per-class 1"
     assert main(command.split()) == 0
@@ -73,5 +91,12 @@ def test_networks_that_do_not_belong_together_are_refused(
     command = f"export patient --patient {experiment}/patient --image {other} --data {prepared} --out {tmp_path}/p.onnx"
     assert main(command.split()) == 8
     assert "gives 515" in capsys.readouterr().err
+    of_others = tmp_path / "patient"
+    shutil.copytree(experiment / "patient", of_others)
+    described = json.loads((of_others / "patient.json").read_text())
+    (of_others / "patient.json").write_text(json.dumps({**described, "image": "elsewhere", "image_weights": "0" * 64}))
+    folders = f"--image {experiment}/image --data {prepared} --out {tmp_path}/p.onnx"
+    assert main(f"export patient --patient {of_others} {folders}".split()) == 8
+    assert "was trained on the features of elsewhere" in capsys.readouterr().err
     assert main(f"export image --image {other} --data {prepared} --out {tmp_path}/i.onnx".split()) == 9
     assert "was trained on profile seed2023" in capsys.readouterr().err
