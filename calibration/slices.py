@@ -94,7 +94,10 @@ def choose_slices(
                 remedy="Prepare more studies, or judge on fewer: --judge N.",
             )
         judged += choose_studies(data, numbers, judged_per_class, seed)
-    pool = np.flatnonzero(data.seen & ~np.isin(data.study_of_slice, judged))
+    # All that patients judged on have: they may have come more than once.
+    of_judged = {data.studies[number].patient_id for number in judged}
+    theirs = [number for number, study in enumerate(data.studies) if study.patient_id in of_judged]
+    pool = np.flatnonzero(data.seen & ~np.isin(data.study_of_slice, theirs))
     if min(count, len(pool)) < LEAST:
         raise ExportError(
             f"{min(count, len(pool))} slices are too few to calibrate on, at least {LEAST} are needed",

@@ -39,6 +39,22 @@ def test_slices_are_of_every_class_and_height_and_from_other_patients_than_those
     assert choose_slices(sets, 15, judged_per_class=1).chosen == known.chosen
 
 
+@pytest.mark.usefixtures("few")
+def test_no_other_study_of_a_patient_judged_on_is_calibrated_on(sets: dict[str, PreparedSet]) -> None:
+    train = sets["train"]
+    judged = choose_slices(sets, 15, judged_per_class=1).judged.images
+    seen = unit_inputs(train, np.arange(len(train)))
+    first = next(int(train.study_of_slice[i]) for i, image in enumerate(seen) if np.array_equal(image, judged[0]))
+    label = train.studies[first].label
+    again = next(i for i, study in enumerate(train.studies) if i != first and study.label == label)
+    studies = list(train.studies)
+    studies[again] = replace(studies[again], patient_id=studies[first].patient_id)
+    known = choose_slices({**sets, "train": replace(train, studies=tuple(studies))}, 15, judged_per_class=1)
+    assert {image.tobytes() for image in known.judged.images} == {image.tobytes() for image in judged}
+    theirs = {image.tobytes() for image in unit_inputs(train, np.flatnonzero(train.study_of_slice == again))}
+    assert not theirs & {image.tobytes() for image in known.images}
+
+
 def test_too_few_slices_are_refused(sets: dict[str, PreparedSet]) -> None:
     with pytest.raises(ExportError, match=r"slices are too few to calibrate on, at least 128"):
         choose_slices(sets, 500, judged_per_class=1)
