@@ -22,6 +22,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from edge_app.core.errors import TrainingError
+from training.data.files import SYNTHETIC
 from training.data.prepared import open_prepared
 from training.experiment import prepared_facts, profile_of, save_image_network
 from training.families import Classifier
@@ -227,7 +228,7 @@ class Trainer:
             "weights": self.started_from,
             "profile_sha256": self.facts["profile_sha256"],
             "licences": self.facts["licences"],
-            "synthetic": self.facts["synthetic"],
+            "synthetic": self.facts["synthetic"] or SYNTHETIC in self.started_from,
             "best": {
                 "epoch": 1 + min(range(len(self.log)), key=lambda i: self.log[i]["loss"]),
                 "loss": self.best.best_loss,

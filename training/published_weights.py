@@ -19,7 +19,7 @@ from training.experiment import save_image_network
 from training.families import Classifier, head_of
 from training.published import BiGRUModel, CNNTransformer, PublishedPatient
 from training.run_patient import save_patient
-from training.weights import read_state_dict
+from training.weights import of_simulated, read_state_dict
 
 __all__ = ["import_image", "import_patient"]
 
@@ -48,6 +48,7 @@ def import_image(file: Path, architecture: str, out: Path, *, profile: str = "se
         "profile_sha256": profile_hash(get_profile(profile)),
         "licences": {source: LICENCES[source] for source in ("rsna", "aisd")},
         "imported": True,
+        "synthetic": of_simulated(file),
     }
     save_image_network(out, model, description)
     return f"{out}: {architecture}, {model.features} features, profile {profile}"
@@ -104,6 +105,7 @@ def import_patient(file: Path, kind: str, out: Path, *, heads: int = 8) -> str:
         "distance_threshold": None,
         "weights": file.name,
         "imported": True,
+        "synthetic": of_simulated(file),
     }
     save_patient(out, PublishedPatient(net, width), description)
     return f"{out}: published {kind} of {features} features a slice"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from torchvision.models import get_model_weights
 
 from edge_app.core.errors import TrainingError
 from training.data.atomic import replacing
+from training.data.files import SYNTHETIC
 from training.families import Classifier, head_of
 from training.image_model import COARSE_ARCHITECTURE, DEMO_ARCHITECTURE
 
-__all__ = ["read_state_dict", "read_tensors", "start_weights", "weights_hash", "write_tensors"]
+__all__ = ["of_simulated", "read_state_dict", "read_tensors", "start_weights", "weights_hash", "write_tensors"]
 
 State = dict[str, torch.Tensor]
 
@@ -94,7 +96,7 @@ def weights_hash(model: nn.Module) -> str:
 
 
 def start_weights(model: Classifier, choice: str) -> str:
-    """Load what training starts from, and return what it is in words.
+    """Load what training starts from, and return what it is in words, which hold SYNTHETIC where it is.
 
     Parameters
     ----------
@@ -125,7 +127,16 @@ def start_weights(model: Classifier, choice: str) -> str:
         return "ImageNet"
     path = Path(choice)
     _load(model, read_state_dict(path), str(path))
-    return path.name
+    return f"{path.name}, {SYNTHETIC}" if of_simulated(path) else path.name
+
+
+def of_simulated(path: Path) -> bool:
+    """Return whether the description beside a file of weights says that they were trained on simulated studies."""
+    try:
+        described = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(described, dict) and bool(described.get("synthetic"))
 
 
 def _imagenet(architecture: str) -> State:

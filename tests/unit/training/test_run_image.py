@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,9 +19,11 @@ import torch
 
 from edge_app.core.errors import ConfigError, TrainingError
 from training.data.prepared import open_prepared
-from training.experiment import load_image_network
+from training.experiment import load_image_network, save_image_network
 from training.families import Classifier
 from training.image_model import DEMO_ARCHITECTURE
+from training.image_trainer import ImageRun, Trainer
+from training.published_weights import import_image
 from training.recipes import SLICE_RECIPES, slice_recipe
 from training.run_image import CHECKPOINT
 from training.slice_batches import Augmentation, load_ahead, plan_steps, to_unit
@@ -141,6 +144,26 @@ def test_no_source_teaches_where_a_finding_is_not_that_it_does_not_label(prepare
     taught = where.grad.abs().sum(dim=(2, 3)).numpy() > 0
     assert not taught[sources == "rsna", 1].any() and not taught[sources == "aisd", 0].any()
     assert taught[sources == "rsna", 0].any() and taught[sources == "aisd", 1].all()
+
+
+def test_weights_that_started_from_simulated_slices_keep_the_mark_on_real_ones(prepared: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_image_network(tmp_path / "first", Classifier(DEMO_ARCHITECTURE), {"profile": "msu1", "synthetic": True})
+    shutil.copytree(prepared, tmp_path / "data")
+    facts = json.loads((tmp_path / "data" / "prepared.json").read_text())
+    (tmp_path / "data" / "prepared.json").write_text(json.dumps({**facts, "synthetic": False}))
+    for weights, mark in ((str(tmp_path / "first" / "image.pt"), True), ("random", False)):
+        out = tmp_path / weights.replace("/", "-")
+        trainer = Trainer(
+            ImageRun(tmp_path / "data", out, DEMO_ARCHITECTURE, SLICE_RECIPES["modern"], weights=weights,
+                     accelerator="cpu")
+        )  # fmt: skip
+        trainer.begin()
+        trainer.log.append({"epoch": 1, "loss": 1.0})
+        assert trainer.finish()["synthetic"] is mark
+        trainer.close()
+    import_image(tmp_path / "first" / "image.pt", DEMO_ARCHITECTURE, tmp_path / "taken", profile="msu1")
+    assert load_image_network(tmp_path / "taken")[1]["synthetic"] is True
 
 
 @pytest.mark.integration
