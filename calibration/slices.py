@@ -88,9 +88,10 @@ def choose_slices(
     judged: list[int] = []
     for label, name in enumerate(CLASSES):
         numbers = np.flatnonzero(labels == label).tolist()
-        if len(numbers) < judged_per_class + 1:
+        if (patients := len({data.studies[n].patient_id for n in numbers})) < judged_per_class + 1:
             raise ExportError(
-                f"the {side} side has {len(numbers)} {name} studies, {judged_per_class + 1} are needed at least",
+                f"the {side} side has {patients} patients with a {name} study, {judged_per_class + 1} are needed at "
+                "least",
                 remedy="Prepare more studies, or judge on fewer: --judge N.",
             )
         judged += choose_studies(data, numbers, judged_per_class, seed)

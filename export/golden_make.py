@@ -35,7 +35,7 @@ def make_golden(data: PreparedSet, *, per_class: int, seed: int = 2023, max_slic
     Raises
     ------
     ExportError
-        If a class has too few studies.
+        If a class has too few patients.
     """
     members = [np.flatnonzero((data.study_of_slice == number) & data.seen) for number in range(len(data.studies))]
     usable = [number for number, slices in enumerate(members) if 0 < len(slices) <= max_slices]
@@ -44,7 +44,7 @@ def make_golden(data: PreparedSet, *, per_class: int, seed: int = 2023, max_slic
         numbers = choose_studies(data, [n for n in usable if data.studies[n].label == label], per_class, seed)
         if len(numbers) < per_class:
             raise ExportError(
-                f"the {SIDE} side has {len(numbers)} usable {name} studies, {per_class} are asked for",
+                f"the {SIDE} side has {len(numbers)} patients with a usable {name} study, {per_class} are asked for",
                 remedy="Ask for fewer, or split with a larger validation side.",
             )
         chosen += numbers
@@ -58,10 +58,13 @@ def make_golden(data: PreparedSet, *, per_class: int, seed: int = 2023, max_slic
 
 
 def choose_studies(data: PreparedSet, numbers: list[int], count: int, seed: int) -> list[int]:
-    """Return at most `count` of the studies, scanners in turn, drawn by the seed within each."""
+    """Return at most `count` studies, one a patient, scanners in turn, drawn by the seed within each."""
     queues: defaultdict[str, list[int]] = defaultdict(list)
+    known: set[str] = set()
     for number in sorted(numbers, key=lambda n: drawn_order(data.studies[n].key, seed)):
-        queues[scanner_of(data, number)].append(number)
+        if (patient := data.studies[number].patient_id) not in known:
+            known.add(patient)
+            queues[scanner_of(data, number)].append(number)
     turns = [(turn, drawn_order(name, seed), number) for name, own in queues.items() for turn, number in enumerate(own)]
     return [number for *_, number in sorted(turns)[:count]]
 

@@ -39,18 +39,30 @@ def test_slices_are_of_every_class_and_height_and_from_other_patients_than_those
     assert choose_slices(sets, 15, judged_per_class=1).chosen == known.chosen
 
 
+def test_a_golden_set_holds_so_many_patients_as_it_says(sets: dict[str, PreparedSet]) -> None:
+    train = sets["train"]
+    one = replace(train, studies=tuple(replace(study, patient_id=f"P{study.label}") for study in train.studies))
+    assert make_golden(one, per_class=1).patients == 3
+    with pytest.raises(ExportError, match="1 patients with a usable negative study, 2 are asked for"):
+        make_golden(one, per_class=2)
+    with pytest.raises(ExportError, match="1 patients with a negative study, 2 are needed at least"):
+        choose_slices({**sets, "train": one}, 15, judged_per_class=1)
+
+
 @pytest.mark.usefixtures("few")
 def test_no_other_study_of_a_patient_judged_on_is_calibrated_on(sets: dict[str, PreparedSet]) -> None:
     train = sets["train"]
     judged = choose_slices(sets, 15, judged_per_class=1).judged.images
     seen = unit_inputs(train, np.arange(len(train)))
-    first = next(int(train.study_of_slice[i]) for i, image in enumerate(seen) if np.array_equal(image, judged[0]))
-    label = train.studies[first].label
-    again = next(i for i, study in enumerate(train.studies) if i != first and study.label == label)
+    known_judged = {image.tobytes() for image in judged}
+    of_judged = {int(train.study_of_slice[i]) for i, image in enumerate(seen) if image.tobytes() in known_judged}
+    first = min(of_judged)
+    other_class = (i for i, study in enumerate(train.studies) if study.label != train.studies[first].label)
+    again = next(i for i in other_class if i not in of_judged)
     studies = list(train.studies)
     studies[again] = replace(studies[again], patient_id=studies[first].patient_id)
     known = choose_slices({**sets, "train": replace(train, studies=tuple(studies))}, 15, judged_per_class=1)
-    assert {image.tobytes() for image in known.judged.images} == {image.tobytes() for image in judged}
+    assert {image.tobytes() for image in known.judged.images} == known_judged
     theirs = {image.tobytes() for image in unit_inputs(train, np.flatnonzero(train.study_of_slice == again))}
     assert not theirs & {image.tobytes() for image in known.images}
 
