@@ -19,7 +19,7 @@ from edge_app.ui.heat import HeatMap
 from edge_app.ui.presenter import awaited, is_locked, present, shown_study
 from edge_app.ui.reader import Frame, StoreReader
 from edge_app.ui.review import Review
-from edge_app.ui.rules import case_state
+from edge_app.ui.rules import case_state, state_of
 from edge_app.ui.screen_model import ScreenModel
 from edge_app.ui.snapshot import Snapshot, StudyView
 from edge_app.ui.states import ScreenState
@@ -266,7 +266,9 @@ class Controller(QObject):
     def _save_card(self) -> None:
         study = self._study
         if study is not None and self._snapshot is not None and self._desk is not None:
-            whole = card(self._snapshot, study, self._desk.language, self._now(), hidden=self._desk.curtain)
+            now, hidden = self._now(), self._desk.curtain
+            state = state_of(self._snapshot, study, now, read_first=self._site.read_first)
+            whole = card(self._snapshot, study, self._desk.language, now, state, hidden=hidden)
             revision = study.result.revision if study.result else 0
             self._reader.save(self._paths.hand_over(study.study_uid, revision), card_pdf(whole))
 

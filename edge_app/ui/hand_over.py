@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from edge_app.core.types import StudyResult
@@ -12,11 +12,11 @@ from edge_app.ui import formats
 from edge_app.ui.facts import Moment, sending_is_off
 from edge_app.ui.identity import case_tag, display_name
 from edge_app.ui.notice_texts import notice_words
-from edge_app.ui.result_texts import about_ischaemia, second_finding
+from edge_app.ui.result_texts import about_ischaemia, has_score, second_finding
 from edge_app.ui.rules import state_of
 from edge_app.ui.second_reading import second_words
 from edge_app.ui.snapshot import Snapshot, StudyView
-from edge_app.ui.states import RESULT_STATES, ScreenState
+from edge_app.ui.states import TERMINAL_STATES, ScreenState
 from edge_app.ui.strings import text
 from edge_app.ui.timers import lkw_of, local_time
 from edge_app.ui.view_texts import study_time
@@ -74,6 +74,8 @@ def card(
 ) -> Card:
     """Return the card of a case as things are now; `state` is the study's, worked out where it is not given."""
     state = state_of(snapshot, study, now) if state is None else state
+    if state is ScreenState.READ_FIRST:
+        study = replace(study, result=None, result_s=None)  # nothing may tell what the AI says before (R35)
     result = study.result
     quality = " · ".join(result.quality) if result and result.quality else text("card.no_remarks", language)
     lines = [
@@ -127,7 +129,9 @@ def lkw_words(at: datetime | None, language: str, now: Moment) -> str:
 
 
 def _scan(study: StudyView, language: str) -> str:
-    return study_time(study.patient, language)[-5:] or "-"
+    """Return when the images were taken, as the clock on the screen has it; else when the study began."""
+    scanned = formats.when(study.patient.get("acquired_at"))
+    return f"{scanned:%H:%M}" if scanned else study_time({**study.patient, "study_date": ""}, language) or "-"
 
 
 def _model(result: StudyResult | None) -> str:
@@ -157,11 +161,11 @@ def _patient(study: StudyView, language: str, now: Moment, *, hidden: bool) -> s
 
 def _verdict(snapshot: Snapshot, study: StudyView, state: ScreenState, language: str) -> str:
     parts = [verdict_words(state, language)]
-    result = study.result
-    if result and result.reasons:
-        parts.append(result.reasons[0].code)
-    if result and result.probabilities and state in RESULT_STATES:
-        reason = result.reasons[0] if result.reasons else None
+    result = _said(study, state)
+    reason = result.reasons[0] if result and result.reasons else None
+    if reason:
+        parts.append(reason.code)
+    if result and result.probabilities and has_score(state, reason):
         name = "ischemic" if state is ScreenState.ISCHAEMIC or about_ischaemia(state, reason) else "hemorrhage"
         parts.append(formats.percent(result.probabilities[name]))
         facts = snapshot.models.get(result.model.sha256) if result.model else None
@@ -171,6 +175,11 @@ def _verdict(snapshot: Snapshot, study: StudyView, state: ScreenState, language:
         if also := second_finding(result, language):
             parts.append(also)
     return " · ".join(parts)
+
+
+def _said(study: StudyView, state: ScreenState) -> StudyResult | None:
+    """Return the result that the state is about: with newer images, and nobody to read them, an older one is none."""
+    return study.result if state in TERMINAL_STATES else None
 
 
 def _ischaemic_score(result: StudyResult | None) -> str:
@@ -213,6 +222,9 @@ def _notified(study: StudyView, language: str, now: Moment) -> str:
 def _qr(study: StudyView, state: ScreenState, now: Moment) -> str:
     """Return the card for machines: English words, one `key=value` a line, no name and no birth date (R83)."""
     result, lkw, patient = study.result, lkw_of(study), study.patient
+    said = _said(study, state)
+    reason = said.reasons[0] if said and said.reasons else None
+    scored = said if has_score(state, reason) else None
     opinion, second = study.crew.get("opinion"), study.crew.get("second_reading")
     values = {
         "v": "msu1",
@@ -222,9 +234,9 @@ def _qr(study: StudyView, state: ScreenState, now: Moment) -> str:
         "lkw": ("unknown" if lkw.at is None else lkw.at.isoformat(timespec="minutes")) if lkw else "",
         "scan": formats.clean(patient.get("acquired_at"), 14),
         "ai": state.value,
-        "code": result.reasons[0].code if result and result.reasons else "",
-        "ph": f"{result.probabilities['hemorrhage']:.2f}" if result and result.probabilities else "",
-        "pi": _ischaemic_score(result),
+        "code": reason.code if reason else "",
+        "ph": f"{scored.probabilities['hemorrhage']:.2f}" if scored and scored.probabilities else "",
+        "pi": _ischaemic_score(scored),
         "model": _model(result),
         "rev": str(result.revision) if result else "",
         "synthetic": "YES" if result and result.model and result.model.synthetic else "",

@@ -19,7 +19,7 @@ from edge_app.ui.snapshot import Snapshot, StudyView
 from edge_app.ui.states import RESULT_STATES, TERMINAL_STATES, ScreenState
 from edge_app.ui.strings import STRINGS, reason_text, text
 
-__all__ = ["about_ischaemia", "evidence", "result_texts", "second_finding"]
+__all__ = ["about_ischaemia", "evidence", "has_score", "result_texts", "second_finding"]
 
 _BANDS = {
     ScreenState.HAEMORRHAGE: ("hemorrhage", "high"),
@@ -176,10 +176,15 @@ def about_ischaemia(state: ScreenState, reason: Reason | None) -> bool:
     )
 
 
+def has_score(state: ScreenState, reason: Reason | None) -> bool:
+    """Return whether a score is said: never beside INDETERMINATE for another reason than the score itself."""
+    if state is ScreenState.INDETERMINATE:
+        return reason is not None and reason.code == _SCORE_DECIDED
+    return state in RESULT_STATES
+
+
 def _score(state: ScreenState, result: StudyResult | None, reason: Reason | None, language: str) -> str:
-    if state not in RESULT_STATES or result is None or result.probabilities is None:
-        return ""
-    if state is ScreenState.INDETERMINATE and (reason is None or reason.code != _SCORE_DECIDED):
+    if not has_score(state, reason) or result is None or result.probabilities is None:
         return ""
     name, band = _BANDS[state]
     if about_ischaemia(state, reason):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_app.core.config import ScreenSettings
+from edge_app.core.reasons import reason
 from edge_app.core.types import ModelIdentity, Verdict
 from edge_app.store.overview import DeliveryCount
 from edge_app.ui.about import about_lines
@@ -20,6 +21,7 @@ from edge_app.ui.model_facts import ModelFacts, Validation, read_model_facts
 from edge_app.ui.presenter import present
 from edge_app.ui.result_texts import evidence
 from edge_app.ui.review import Review
+from edge_app.ui.states import ScreenState
 from edge_app.ui.timers import window_bar
 from edge_app.ui.viewer import ViewerModel
 from tests.unit.ui.views import MOMENT, NOW_S, entry, finished, heart, snapshot, study
@@ -143,6 +145,51 @@ def test_the_card_holds_everything_and_its_qr_neither_name_nor_birth_date(langua
         "images=not reviewed",
     ):
         assert part in whole.qr
+
+
+@pytest.mark.requirement("R20", "R76")
+@pytest.mark.parametrize("code", ["Q-16", "Q-20"])
+def test_the_card_says_no_score_where_the_screen_hides_it(code: str) -> None:
+    case = replace(finished(Verdict.INDETERMINATE, reason(code)), patient=PATIENT)
+    whole = card(snapshot(case, models={"0" * 64: FACTS}), case, "en", MOMENT)
+    assert dict(whole.lines)["AI"] == f"INDETERMINATE · {code}"
+    assert f"code={code}" in whole.qr and "ph=" not in whole.qr and "pi=" not in whole.qr
+    between = replace(finished(Verdict.INDETERMINATE, reason("Q-19", "haemorrhage")), patient=PATIENT)
+    assert "87" in dict(card(snapshot(between), between, "en", MOMENT).lines)["AI"]
+
+
+@pytest.mark.requirement("R10", "R76")
+def test_the_card_says_nothing_of_an_answer_to_fewer_images_when_the_worker_has_died() -> None:
+    newer = {"patient": PATIENT, "last_instance_id": 10}
+    case = replace(finished(Verdict.INDETERMINATE, reason("Q-19", "haemorrhage")), **newer)
+    whole = card(snapshot(case, heartbeats={"receive": heart("receive")}), case, "en", MOMENT)
+    assert "Q-19" not in dict(whole.lines)["AI"]
+    assert "ai=ai_stopped" in whole.qr
+    assert all(part not in whole.qr for part in ("ph=", "pi=", "code="))
+
+
+@pytest.mark.requirement("R35", "R76")
+def test_the_card_does_not_tell_what_the_ai_says_before_the_crew_has_read() -> None:
+    case = replace(finished(Verdict.NONE_DETECTED), patient=PATIENT)
+    whole = card(snapshot(case), case, "en", MOMENT, ScreenState.READ_FIRST)
+    words = f"{whole.lines} {whole.qr}"
+    assert "DETECTED" not in words and "ph=" not in words and "ai=read_first" in words
+
+
+@pytest.mark.parametrize(
+    ("times", "shown"),
+    [
+        ({"acquired_at": "20260314140205.5", "study_time": "133000"}, "14:02"),
+        ({"acquired_at": "", "study_time": "133000"}, "13:30"),
+        ({"acquired_at": "", "study_time": ""}, "-"),
+    ],
+)
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_the_card_has_the_time_of_the_images_and_no_part_of_a_date(
+    times: dict[str, str], shown: str, language: str
+) -> None:
+    case = replace(finished(Verdict.HEMORRHAGE), patient={**PATIENT, **times})
+    assert card(snapshot(case), case, language, MOMENT).lines[1][1].endswith(f" {shown}")
 
 
 @pytest.mark.requirement("R34", "R59", "R77")
