@@ -269,8 +269,9 @@ class Controller(QObject):
             now, hidden = self._now(), self._desk.curtain
             state = state_of(self._snapshot, study, now, read_first=self._site.read_first)
             whole = card(self._snapshot, study, self._desk.language, now, state, hidden=hidden)
+            marks = tuple(band.text for band in self._present(self._snapshot, self._desk, self._viewer).bands)
             revision = study.result.revision if study.result else 0
-            self._reader.save(self._paths.hand_over(study.study_uid, revision), card_pdf(whole))
+            self._reader.save(self._paths.hand_over(study.study_uid, revision), card_pdf(replace(whole, marks=marks)))
 
     def _choose(self, study_uid: str) -> None:
         self._choose_quietly(study_uid if study_uid != self._newest_uid else None)
@@ -291,15 +292,7 @@ class Controller(QObject):
         if shown_uid != viewer.study_uid:
             # The frames of a case just chosen have not come yet: no image of another patient beside its name.
             viewer = replace(viewer, study_uid=shown_uid, slices=(), index=0)
-        model = present(
-            self._snapshot,
-            viewer,
-            self._desk,
-            self._now(),
-            site=self._site,
-            shown_uid=self._chosen_uid,
-            ischaemia_validated=self._ischaemia_validated,
-        )
+        model = self._present(self._snapshot, self._desk, viewer)
         before, self._model = self._model, model
         theme = THEMES[self._desk.shown_theme]
         self._window.show_model(model, theme)
@@ -310,6 +303,17 @@ class Controller(QObject):
         if fresh_keys and study is not None and self._snapshot.frames_of == study.study_uid:
             self._request_frames()
         self.shown.emit(model)
+
+    def _present(self, snapshot: Snapshot, desk: Desk, viewer: ViewerModel) -> ScreenModel:
+        return present(
+            snapshot,
+            viewer,
+            desk,
+            self._now(),
+            site=self._site,
+            shown_uid=self._chosen_uid,
+            ischaemia_validated=self._ischaemia_validated,
+        )
 
     def _show_image(self, model: ScreenModel, viewer: ViewerModel) -> None:
         frames = self._snapshot.frames if self._snapshot else ()

@@ -43,7 +43,7 @@ class Card:
     qr: str
     disclaimer: str
     marks: tuple[str, ...] = ()
-    """What must be known of the model; the screen has it in its bands, paper on the card."""
+    """What must be known of the model and the scanner: the screen's bands, for paper."""
 
 
 def verdict_words(state: ScreenState, language: str) -> str:
@@ -96,14 +96,7 @@ def card(
         tuple((text(f"card.{key}", language), formats.clean(words, 130)) for key, words in lines if words),
         _qr(study, state, now),
         text("disclaimer", language),
-        _marks(result, language),
     )
-
-
-def _marks(result: StudyResult | None, language: str) -> tuple[str, ...]:
-    model = result.model if result else None
-    holds = {"synthetic": bool(model and model.synthetic), "development_key": bool(model and model.development_key)}
-    return tuple(text(key, language) for key, true in holds.items() if true)
 
 
 def _known_well(study: StudyView, language: str, now: Moment) -> str:

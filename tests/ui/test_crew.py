@@ -17,6 +17,7 @@ from edge_app.core.types import StudyStatus
 from edge_app.store.crew import crew_entries
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
+from edge_app.ui.hand_over import Card
 from edge_app.ui.heat import MAX_ALPHA, heat_image
 from edge_app.ui.qr import qr_image
 from edge_app.ui.states import ScreenState
@@ -259,6 +260,22 @@ def test_the_card_is_saved_as_one_a6_page_and_its_qr_code_can_be_read(tmp_path: 
     grey = np.frombuffer(image.constBits(), np.uint8).reshape(800, image.bytesPerLine())[:, :800]
     assert qr_image(sheet.qr).width() - 8 <= 17 + 4 * 19, "larger than version 19"
     assert cv2.QRCodeDetector().detectAndDecode(np.ascontiguousarray(grey))[0] == sheet.qr
+
+
+@pytest.mark.requirement("R06", "R21", "R76")
+@pytest.mark.parametrize("name", ["ischaemic", "haemorrhage"])
+def test_the_card_on_paper_has_the_bands_and_the_words_of_the_screen(
+    name: str, tmp_path: Path, qapp: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[Card] = []
+    monkeypatch.setattr("edge_app.ui.controller.card_pdf", lambda card: saved.append(card) or b"")
+    with open_scene(name, tmp_path) as screen:
+        bands = tuple(band.text for band in screen.model.bands)
+        tap(screen, "open:hand_over")
+        assert screen.model.sheet is not None
+        tap(screen, "save")
+        assert (saved[0].marks, saved[0].qr) == (bands, screen.model.sheet.qr)
+        assert ("UNVALIDATED" in bands) == (name == "ischaemic")
 
 
 def test_a_case_that_is_ended_makes_room_for_the_next_and_stays_in_the_list(tmp_path: Path, qapp: object) -> None:

@@ -110,15 +110,6 @@ def test_a_nameless_patient_has_the_same_tag_in_all_outputs() -> None:
     assert tag in whole.lines[0][1] and f"tag={tag}" in whole.qr
 
 
-def test_the_card_on_paper_says_that_the_model_is_synthetic() -> None:
-    model = ModelIdentity("demo", "1.0", "0" * 64, synthetic=True, development_key=True)
-    made_up = finished(Verdict.HEMORRHAGE, model=model)
-    marks = card(snapshot(made_up), made_up, "en", MOMENT).marks
-    assert marks == ("SYNTHETIC MODEL - NOT FOR PATIENTS", "DEVELOPMENT KEY")
-    real = finished(Verdict.HEMORRHAGE)
-    assert card(snapshot(real), real, "en", MOMENT).marks == ()
-
-
 @pytest.mark.requirement("R76", "R83")
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_the_card_holds_everything_and_its_qr_neither_name_nor_birth_date(language: str) -> None:
