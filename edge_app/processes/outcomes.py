@@ -11,6 +11,7 @@ from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
 from edge_app.core.clock import utc_iso, utc_now
+from edge_app.core.types import StudyResult
 from edge_app.inference.bundle import Bundle
 from edge_app.store.ledger import Ledger
 from edge_app.store.outcomes import all_outcomes
@@ -34,19 +35,16 @@ def local_performance(ledger: Ledger) -> dict[str, Any]:
     while there are too few.
     """
     outcomes, cases = all_outcomes(ledger), []
-    for study in reversed(ledger.studies()):
-        result = ledger.latest_result(study.study_uid)
-        if result is None:
-            continue
-        outcome = outcomes.get(study.study_uid)
-        said = statements_of(ledger, study.study_uid, revision=result.revision, crew_id=_NEWEST)
+    for result, first_utc in _results(ledger):
+        outcome = outcomes.get(result.study_uid)
+        said = statements_of(ledger, result.study_uid, revision=result.revision, crew_id=_NEWEST)
         cases.append(
             Case(
-                scanner=_scanner(ledger, study.study_uid),
+                scanner=_scanner(ledger, result.study_uid),
                 verdict=result.verdict,
                 score=result.probabilities["hemorrhage"] if result.probabilities else None,
                 truth=None if outcome is None else outcome.hemorrhage,
-                week="{}-W{:02}".format(*date.fromisoformat(study.first_utc[:10]).isocalendar()[:2]),
+                week="{}-W{:02}".format(*date.fromisoformat(first_utc[:10]).isocalendar()[:2]),
                 disagreed=any(reading.about == "result" and reading.word == "disagree" for reading in said.readings),
                 waited_ms=result.timings_ms.get("last_slice_to_result"),
             )
@@ -71,12 +69,12 @@ def site_thresholds(ledger: Ledger, bundle: Bundle) -> dict[str, Any]:
         If there are too few patients with an outcome.
     """
     outcomes, known = all_outcomes(ledger), []
-    for study in ledger.studies():
-        result, outcome = ledger.latest_result(study.study_uid), outcomes.get(study.study_uid)
-        if outcome is None or result is None or result.model is None or result.probabilities is None:
+    for result, first_utc in _results(ledger):
+        outcome = outcomes.get(result.study_uid)
+        if outcome is None or result.model is None or result.probabilities is None:
             continue
         if result.model.sha256 == bundle.sha256:
-            known.append((study.first_utc, result.probabilities["hemorrhage"], outcome.hemorrhage))
+            known.append((first_utc, result.probabilities["hemorrhage"], outcome.hemorrhage))
     point = bundle.manifest.operating_points["hemorrhage"]
     chosen = choose_site_thresholds(
         [score for _, score, _ in known], [truth for _, _, truth in known], (point.t_lo, point.t_hi)
@@ -89,6 +87,20 @@ def site_thresholds(ledger: Ledger, bundle: Bundle) -> dict[str, Any]:
         "operating_points": {"hemorrhage": {"t_lo": chosen.t_lo, "t_hi": chosen.t_hi}},
         "evidence": {"from": days[0], "to": days[-1], **chosen.evidence},
     }
+
+
+def _results(ledger: Ledger) -> list[tuple[StudyResult, str]]:
+    """Return every patient's latest result and when its study came (or was answered), oldest first.
+
+    Results outlive their images (`edge_app.store.retention`): figures of what happens to be on the disk are none.
+    """
+    rows = ledger.read(
+        "SELECT r.study_uid, COALESCE(s.first_utc, MIN(r.created_utc)) AS at FROM results r "
+        "LEFT JOIN studies s ON s.study_uid = r.study_uid "
+        "WHERE r.study_uid NOT IN (SELECT study_uid FROM self_tests) GROUP BY r.study_uid ORDER BY at, r.study_uid"
+    )
+    found = ((ledger.latest_result(study_uid), at) for study_uid, at in rows)
+    return [(result, at) for result, at in found if result is not None]
 
 
 def _scanner(ledger: Ledger, study_uid: str) -> str:

@@ -15,6 +15,8 @@ from edge_app.store.choices import series_choice
 from edge_app.store.crew import note_crew
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
+from edge_app.store.retention import remove_study
+from edge_app.store.self_tests import announce
 from tests.bundles import write_tiny_bundle
 from tests.stored_studies import add_ct_study, ct_uid, study_result
 
@@ -99,6 +101,27 @@ def test_outcomes_are_taken_in_once_each_and_judged(store: Path, capsys: pytest.
     assert main(["outcomes", "report", "--data", str(store)]) == 0
     printed = capsys.readouterr().out
     assert "1/2" in printed and week["week"] in printed
+
+
+@pytest.mark.requirement("R90")
+def test_figures_count_every_patient_s_answer_also_after_its_images_were_removed(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert import_csv(store, f"study_uid,hemorrhage\n{ct_uid(1)},1\n{ct_uid(2)},1\n") == 0
+    assert main(["outcomes", "report", "--data", str(store), "--json"]) == 0
+    before = json.loads(capsys.readouterr().out.partition("\n")[2])
+    with Ledger(StorePaths(store), "test") as ledger:
+        own = study_result(4, 2)
+        announce(ledger, own.study_uid)
+        ledger.add_result(own, last_instance_id=99)
+        with ledger.transaction() as db:
+            for table in ("outbox", "deliveries"):
+                db.execute(f"UPDATE {table} SET state = 'sent'")
+        assert remove_study(ledger, ct_uid(2))
+    assert main(["outcomes", "report", "--data", str(store), "--json"]) == 0
+    after = json.loads(capsys.readouterr().out)
+    assert after["groups"][0] == before["groups"][0]
+    assert (after["weeks"], after["groups"][0]["studies"]) == (before["weeks"], 3)
 
 
 @pytest.mark.parametrize(
