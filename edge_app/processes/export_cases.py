@@ -9,12 +9,14 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
+from edge_app.core.damage import PYDICOM_ERRORS
 from edge_app.core.errors import HeaderError, StoreError
 from edge_app.core.logs import get_logger
 from edge_app.core.types import StudyResult
 from edge_app.reports.deidentified import deidentified, may_leave
 from edge_app.store import outcomes
 from edge_app.store.ledger import Ledger
+from edge_app.store.self_tests import self_test_uids
 
 __all__ = ["export_cases"]
 
@@ -39,7 +41,8 @@ def export_cases(ledger: Ledger, out: Path) -> list[dict[str, object]]:
     try:
         if out.exists() and any(out.iterdir()):
             raise StoreError(f"{out} is not empty", remedy="Name a new folder: an export is never mixed with another.")
-        rows = [_export(ledger, study.study_uid, out) for study in ledger.studies()]
+        own = self_test_uids(ledger)
+        rows = [_export(ledger, study.study_uid, out) for study in ledger.studies() if study.study_uid not in own]
         table = [row for row in rows if row is not None]
         out.mkdir(parents=True, exist_ok=True)
         with (out / "cases.csv").open("w", newline="", encoding="utf-8") as file:
@@ -64,7 +67,7 @@ def _export(ledger: Ledger, study_uid: str, out: Path) -> dict[str, object] | No
                 left_out += 1
                 continue
             content = deidentified(ds, case)
-        except (HeaderError, InvalidDicomError, OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        except (HeaderError, InvalidDicomError, *PYDICOM_ERRORS) as error:
             left_out += 1
             _log.event(415, "image not exported", problem=type(error).__name__)
             continue

@@ -55,6 +55,21 @@ def test_an_export_names_no_patient_and_holds_every_case(store: Path, tmp_path: 
         assert word.encode("latin-1") not in everything
 
 
+def test_an_export_leaves_out_self_tests_and_images_that_cannot_be_read_and_goes_on(
+    store: Path, tmp_path: Path
+) -> None:
+    with Ledger(StorePaths(store), "test") as ledger:
+        announce(ledger, ct_uid(3))
+        path = store / ledger.instances(study_uid=ct_uid(1))[0].path
+    cut = path.read_bytes()
+    path.write_bytes(cut[: cut.index(b"\x28\x00\x10\x00") + 9])
+    out = tmp_path / "out"
+    assert main(["cases", "export", "--deid", "--data", str(store), "--out", str(out)]) == 0
+    with (out / "cases.csv").open(newline="") as file:
+        found = sorted((row["verdict"], row["images"], row["left_out"]) for row in csv.DictReader(file))
+    assert found == [("hemorrhage", "1", "1"), ("none_detected", "2", "0")]
+
+
 def test_an_export_without_deid_or_into_a_full_folder_is_refused(store: Path, tmp_path: Path) -> None:
     assert main(["cases", "export", "--data", str(store), "--out", str(tmp_path / "out")]) == 78
     assert not (tmp_path / "out").exists()
