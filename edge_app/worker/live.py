@@ -270,10 +270,13 @@ class Worker:
         self._finish(study, replace(result, patient_id=result.patient_id or study.patient_id))
 
     def _finish(self, study: LiveStudy, result: StudyResult) -> None:
-        """Write the result, and before it the maps it names."""
+        """Write the result, and before it the maps it names; one that cannot be written costs no answer."""
         result = replace(result, series_entry=study.choice.entry)
         older = self._ledger.latest_result(study.uid)
-        publish_saliency(self._ledger.paths, study.analysis, result.key_slices, older.revision + 1 if older else 1)
+        try:
+            publish_saliency(self._ledger.paths, study.analysis, result.key_slices, older.revision + 1 if older else 1)
+        except OSError as error:
+            _log.event(312, "no heat maps", level=logging.WARNING, study=short(study.uid), problem=str(error.strerror))
         stored = self._ledger.add_result(result, last_instance_id=study.last_id, attempt_id=study.attempt_id)
         self._close(study)
         self._canary.note(stored)
