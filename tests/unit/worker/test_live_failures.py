@@ -163,3 +163,14 @@ def test_an_image_of_absurd_size_in_another_series_does_not_cost_the_head_its_an
     bench.settle_after(16)
     result = bench.result(uid)
     assert (result.status, result.verdict) == (StudyStatus.RESULT, Verdict.HEMORRHAGE)
+
+
+def test_heat_maps_that_cannot_be_written_do_not_cost_the_answer(
+    bench: Bench, head: list[FileDataset], uid: str
+) -> None:
+    maps = bench.ledger.paths.saliency(uid, 1).parent
+    maps.parent.mkdir(parents=True, exist_ok=True)
+    maps.write_bytes(b"in the way")
+    bench.sender.push(head)
+    bench.settle_after(6)
+    assert (bench.result(uid).status, bench.result(uid).verdict) == (StudyStatus.RESULT, Verdict.HEMORRHAGE)
