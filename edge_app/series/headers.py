@@ -142,8 +142,8 @@ def read_header(ds: pydicom.Dataset) -> SliceHeader:
             manufacturer=_text(ds, "Manufacturer"),
             manufacturer_model_name=_text(ds, "ManufacturerModelName"),
             images_in_acquisition=_integer(ds, "ImagesInAcquisition"),
-            patient_id=_text(ds, "PatientID"),
-            patient_name=_text(ds, "PatientName"),
+            patient_id=_whole_text(ds, "PatientID"),
+            patient_name=_whole_text(ds, "PatientName"),
             patient_birth_date=_text(ds, "PatientBirthDate"),
             patient_sex=_text(ds, "PatientSex"),
             patient_age=_text(ds, "PatientAge"),
@@ -171,6 +171,13 @@ def _text(ds: pydicom.Dataset, keyword: str) -> str:
     if not values or isinstance(values[0], bytes):
         return ""
     return str(values[0]).strip(" \0")
+
+
+def _whole_text(ds: pydicom.Dataset, keyword: str) -> str:
+    """Return the text of an identity, also what stands behind a backslash: its first part alone is another's."""
+    if any(isinstance(value, bytes) for value in _values(ds, keyword)):
+        return ""
+    return "\\".join(_texts(ds, keyword))
 
 
 def _texts(ds: pydicom.Dataset, keyword: str) -> tuple[str, ...]:

@@ -27,16 +27,23 @@ def check_patients(headers: Sequence[SliceHeader]) -> Reason | None:
     images = [header for header in headers if header.sop_class_uid == CT_IMAGE_STORAGE] or headers
     found = {
         "patient IDs": {header.patient_id.strip() for header in headers},
-        "names": {_plain_name(header.patient_name) for header in headers} - {""},
+        "names": _names(headers),
         "birth dates": {header.patient_birth_date for header in headers} - {""},
         "study dates": {header.study_date for header in images} - {""},
     }
     return next((reason("Q-05", f"{len(values)} {what}") for what, values in found.items() if len(values) > 1), None)
 
 
-def _plain_name(name: str) -> str:
-    """Return the alphabetic part of a name without case and padding (PS3.5 Section 6.2.1)."""
-    return " ".join(name.partition("=")[0].replace("^", " ").split()).casefold()
+def _names(headers: Sequence[SliceHeader]) -> set[str]:
+    """Return the different names, without case and padding (PS3.5 Section 6.2.1).
+
+    The alphabetic parts are compared; ideographic ones where nobody has an alphabetic one, phonetic ones at last.
+    """
+    for group in range(3):
+        parts = [(header.patient_name.split("=") + ["", ""])[group] for header in headers]
+        if names := {" ".join(part.replace("^", " ").split()).casefold() for part in parts} - {""}:
+            return names
+    return set()
 
 
 def check_age(header: SliceHeader, measures: Sequence[SliceMeasures]) -> Reason | None:

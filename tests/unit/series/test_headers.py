@@ -82,6 +82,12 @@ def test_odd_values_are_tolerated() -> None:
     assert (header.patient_id, header.acquired_at) == ("", "20240501120000")
 
 
+@pytest.mark.requirement("R60")
+def test_an_identity_with_a_backslash_is_kept_whole() -> None:
+    header = read_header(dataset(PatientID="DOMAIN\\4711", PatientName="Smith\\Jones^Al"))
+    assert (header.patient_id, header.patient_name) == ("DOMAIN\\4711", "Smith\\Jones^Al")
+
+
 def test_numbers_whose_differences_or_quotients_overflow_are_none() -> None:
     ds = dataset()
     ds.add_new("SliceThickness", "DS", "1e-320")
