@@ -95,7 +95,7 @@ def check(
         _check_head(stack, own),
         _check_coverage(stack, own),
         _check_parenchyma(own),
-        _check_kernel(first),
+        _check_kernel(stack),
         check_age(first, own),
         _check_contrast(stack, own),
         _check_noise(own),
@@ -242,8 +242,9 @@ def _check_parenchyma(measures: Sequence[SliceMeasures]) -> Reason | None:
     return None
 
 
-def _check_kernel(header: SliceHeader) -> Reason | None:
-    return reason("Q-03", header.convolution_kernel or header.series_description) if is_sharp(header) else None
+def _check_kernel(stack: Stack) -> Reason | None:
+    sharp = next(filter(is_sharp, stack.headers), None)
+    return reason("Q-03", sharp.convolution_kernel or sharp.series_description) if sharp else None
 
 
 def _check_contrast(stack: Stack, measures: Sequence[SliceMeasures]) -> Reason | None:

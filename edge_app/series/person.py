@@ -40,9 +40,10 @@ def _names(headers: Sequence[SliceHeader]) -> set[str]:
     The alphabetic parts are compared; ideographic ones where nobody has an alphabetic one, phonetic ones at last.
     """
     for group in range(3):
-        parts = [(header.patient_name.split("=") + ["", ""])[group] for header in headers]
-        if names := {" ".join(part.replace("^", " ").split()).casefold() for part in parts} - {""}:
-            return names
+        parts = [[*header.patient_name.split("="), "", ""][group] for header in headers]
+        names = {" ".join(part.replace("^", " ").split()).casefold() for part in parts}
+        if names != {""}:
+            return names - {""}
     return set()
 
 

@@ -173,11 +173,10 @@ _RANK_WORDS = (
 
 def _rank(candidate: Candidate, stack: Stack) -> _Rank:
     """Return the sort key; smaller is better, one entry per word in `_RANK_WORDS`."""
-    header = stack.headers[0]
     spacing = round(stack.spacing_mm, 1)
     return (
-        is_sharp(header),
-        bool(header.contrast_agent),
+        any(map(is_sharp, stack.headers)),
+        any(header.contrast_agent for header in stack.headers),
         not is_geometry_complete(stack),
         bool(candidate.measures) and not looks_like_head(stack, candidate.measures),
         not _PREFERRED_MM[0] <= spacing <= _PREFERRED_MM[1],

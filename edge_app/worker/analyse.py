@@ -161,7 +161,7 @@ class StudyAnalysis:
         with self.timed("gate"):
             selection, shown = self.select()
             reasons = merge_reasons(selection, (*known, *self._check(shown, conflicts)))
-        validated = shown is None or self._is_validated(shown.headers[0])
+        validated = shown is None or all(map(self._is_validated, shown.headers))
         if self._models is None:
             reasons = (reason("E-101"), *reasons)
         elif not validated and self._settings.unvalidated_scanner == "withhold":

@@ -144,6 +144,21 @@ def test_two_people_and_conflicting_images() -> None:
     assert _codes(headers, study=report) == []
 
 
+@pytest.mark.requirement("R60")
+def test_names_without_an_alphabetic_part_are_compared_by_what_they_have() -> None:
+    headers = headers_at(HEIGHTS, patient_name="=山田^太郎")
+    other = headers_at([999.0], series_uid="1.2.9", patient_name="=鈴木^一郎")
+    assert _codes(headers, study=other) == ["Q-05"]
+    assert _codes(headers, study=headers_at([999.0], series_uid="1.2.9", patient_name="Yamada^Taro=山田")) == []
+
+
+@pytest.mark.parametrize("sharp", [slice(0, 1), slice(15, None)])
+def test_a_series_is_sharp_where_any_of_its_slices_is(sharp: slice) -> None:
+    headers = headers_at(HEIGHTS)
+    headers[sharp] = [replace(header, convolution_kernel="BONE") for header in headers[sharp]]
+    assert _codes(headers) == ["Q-03"]
+
+
 @pytest.mark.requirement("R13")
 @pytest.mark.parametrize(("thin_mm", "count", "thick_mm"), [(1.25, 40, 5.0), (2.5, 20, 5.0), (3.0, 16, 6.0)])
 def test_thin_slices_through_the_posterior_fossa_and_thick_ones_above_are_a_whole_head(

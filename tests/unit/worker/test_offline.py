@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import FileDataset
+from pydicom import FileDataset, dcmread
 
 from edge_app.core.config import AnalysisSettings
 from edge_app.core.errors import InputError
@@ -208,6 +208,19 @@ def test_a_scanner_nobody_validated_is_remarked_on_or_gets_no_result(models: Mod
     known = analyse(models, head_folder, settings=named)
     assert known.status is StudyStatus.RESULT
     assert SCANNER_REMARK not in known.quality
+
+
+@pytest.mark.requirement("R21")
+def test_every_slice_must_come_from_a_validated_scanner_and_kernel(
+    models: Models, head_folder: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(head_folder, tmp_path / "mixed"))
+    last = sorted(folder.iterdir())[-1]
+    ds = dcmread(last)
+    ds.ConvolutionKernel = "another"
+    ds.save_as(last)
+    named = AnalysisSettings(validated_scanners=("*Orbis | SIM Basic 2 | head",))
+    assert SCANNER_REMARK in analyse(models, folder, settings=named).quality
 
 
 REAL = {
