@@ -22,7 +22,7 @@ from edge_app.delivery.queue import DeliveryQueue
 from edge_app.delivery.standby import Standby
 from edge_app.delivery.web import WebLink
 from edge_app.store.ledger import Ledger
-from edge_app.store.outbox import OutboxRow
+from edge_app.store.outbox import OutboxRow, superseded
 
 __all__ = ["Runner"]
 
@@ -56,6 +56,7 @@ class Runner:
         """When the thread last showed that it is not stuck."""
         self.problem: Exception | None = None
         """What ended the thread before it was told to stop."""
+        self._ledger = ledger
         self._settings = settings
         self._tls = tls if address.tls else None
         self._stop = threading.Event()
@@ -67,7 +68,7 @@ class Runner:
             settings,
             address.text,
             connect=self._connect,
-            make_objects=lambda row: make_objects(row, address.protocol),
+            make_objects=lambda row: () if self._is_over(row) else make_objects(row, address.protocol),
             make_message=make_message,
             stopped=self._stop.is_set,
             takes_images=address.protocol.takes_images,
@@ -117,6 +118,11 @@ class Runner:
                     self._stop.wait(POLL_S)
         except Exception as error:  # noqa: BLE001  the one of this loop; the process ends with it
             self.problem = error
+
+    def _is_over(self, row: OutboxRow) -> bool:
+        """Tell whether a record system would take this report for the newest: there the last message counts."""
+        hl7 = self.address.protocol is Protocol.HL7
+        return hl7 and superseded(self._ledger, row, self.address.text)
 
     def _go_on(self) -> bool:
         self.alive_s = monotonic_s()

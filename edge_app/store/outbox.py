@@ -33,6 +33,7 @@ __all__ = [
     "requeue_failed",
     "result_of",
     "settle_all",
+    "superseded",
     "take_back_attempt",
     "unsent_messages",
 ]
@@ -150,6 +151,19 @@ def result_of(ledger: Ledger, study_uid: str, revision: int) -> StudyResult | No
     """Return one revision of a study's result, or None."""
     rows = ledger.read("SELECT body FROM results WHERE study_uid = ? AND revision = ?", study_uid, revision)
     return StudyResult.from_json(json.loads(rows[0][0])) if rows else None
+
+
+def superseded(ledger: Ledger, row: OutboxRow, destination: str) -> bool:
+    """Tell whether a destination already has a later report of the result than this row's."""
+    rows = ledger.read(
+        "SELECT 1 FROM outbox o JOIN dispatches d ON d.outbox_id = o.id AND d.destination = ? AND d.state = 'sent' "
+        f"WHERE o.study_uid = ? AND o.kind = 'result' AND ({_REVISION}, {_EDITION}) > (?, ?)",
+        destination,
+        row.study_uid,
+        row.revision,
+        row.edition,
+    )
+    return bool(rows)
 
 
 def note_attempt(ledger: Ledger, row: OutboxRow, destination: str) -> None:
