@@ -120,5 +120,6 @@ def announce(t: Tap) -> Step:
 
 
 def new_case(t: Tap) -> Step:
-    """End the case: the screen waits for the next one."""
-    return Step(replace(t.desk, sheet=Sheet.NONE, full=False), (t.keep("closed"),))
+    """End the case: the screen waits for the next one, or for more images of this one."""
+    last_instance_id = t.study.last_instance_id if t.study else 0
+    return Step(replace(t.desk, sheet=Sheet.NONE, full=False), (t.keep("closed", last_instance_id=last_instance_id),))

@@ -74,7 +74,7 @@ class StudyView:
     announced_lkw: CrewEntry | None = None
     """Last known well as it was entered before this, the next study, came: to be confirmed, never taken over."""
     ended: bool = False
-    """The crew closed the case, or it is so old that nobody can still lie in the vehicle."""
+    """The crew closed the case and no image came since, or it is so old that nobody can still lie in the vehicle."""
     association: str = ""
     """Outcome of the last association that brought the study: open, released, aborted, lost, or ""."""
 
@@ -175,7 +175,7 @@ class SnapshotSource:
                 acknowledged=answers.get(uid),
                 notice=notices.get(uid),
                 order=match_of(self._ledger, uid) if uid in (order[0], shown_uid) else None,
-                ended="closed" in self._crew.get(uid, {}) or _is_old(seen),
+                ended=_is_closed(seen, self._crew.get(uid, {}).get("closed")) or _is_old(seen),
             )
             if uid in rows:
                 row = rows[uid]
@@ -289,6 +289,11 @@ class SnapshotSource:
         return replace(
             view, result=cached.result, result_s=cached.result_s, result_instance_id=cached.result_instance_id
         )
+
+
+def _is_closed(seen: _Arrivals, closed: CrewEntry | None) -> bool:
+    """Return whether the crew has ended the case; images that came afterwards are of a patient who is still there."""
+    return closed is not None and seen.last_id <= int(closed.body.get("last_instance_id", seen.last_id))
 
 
 def _is_old(seen: _Arrivals) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_app.core.clock import utc_now
+from edge_app.core.config import ScreenSettings
 from edge_app.core.reasons import reason
 from edge_app.core.types import StudyResult, StudyStatus
 from edge_app.store.associations import open_association
@@ -13,7 +14,10 @@ from edge_app.store.crew import note_crew
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
 from edge_app.store.retention import remove_study
+from edge_app.ui.desk import Desk
 from edge_app.ui.snapshot import ANNOUNCED_S, CASES_SHOWN, SnapshotSource
+from edge_app.ui.taps import tap
+from tests.unit.ui.views import MOMENT
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
@@ -86,6 +90,23 @@ def test_a_study_that_starts_after_the_clock_was_set_back_is_the_current_one(
         arrive(ledger, "1.2", 1)
         for reader in (source, SnapshotSource(ledger)):
             assert [study.study_uid for study in reader.read().studies] == ["1.2", "1.1"]
+
+
+@pytest.mark.requirement("R47")
+def test_images_that_come_after_the_crew_ended_the_case_bring_it_back(tmp_path: Path) -> None:
+    with Ledger(StorePaths(tmp_path), "screen") as ledger:
+        source = SnapshotSource(ledger)
+        arrive(ledger, "1.1", 1)
+        current = source.read().current
+        assert current is not None
+        step = tap(Desk(role="doctor"), "new_case", current, MOMENT, ScreenSettings())
+        note_crew(ledger, "1.1", step.entries[0].kind, step.entries[0].body)
+        assert source.read().current is None
+        arrive(ledger, "1.1", 2, "1.2.840.10008.5.1.4.1.1.88.67")
+        assert source.read().current is None, "a dose report is no image"
+        arrive(ledger, "1.1", 3)
+        again = source.read().current
+        assert again is not None and again.images == 2
 
 
 def test_a_result_is_read_again_only_when_there_is_another_revision(tmp_path: Path) -> None:
