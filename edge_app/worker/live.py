@@ -33,7 +33,7 @@ from edge_app.worker.models import Models, vital_signs
 from edge_app.worker.outcome import unfinished
 from edge_app.worker.publish import publish_frame, publish_saliency, unreadable_frame
 from edge_app.worker.reading import Reading, read_instance
-from edge_app.worker.recovery import MAX_ATTEMPTS, group_by_study, has_missed_conflict, is_settled
+from edge_app.worker.recovery import MAX_ATTEMPTS, conflict_counts, group_by_study, has_missed_conflict, is_settled
 
 __all__ = ["Worker"]
 
@@ -41,9 +41,6 @@ BATCH = 8
 """Images whose frames are published in one transaction; each costs some milliseconds."""
 
 BEAT_PERIOD_S = 0.5
-RECENT = 20
-"""Finished studies that are still watched for images that come again with other pixels."""
-
 KEPT = 4
 """Finished studies whose headers, measures and scores are kept: a late slice then costs no more than itself."""
 
@@ -78,7 +75,7 @@ class Worker:
         self._boot = boot_id()
         self._open: OrderedDict[str, LiveStudy] = OrderedDict()
         self._arrived: deque[InstanceRow] = deque()
-        self._recent: deque[str] = deque(maxlen=RECENT)
+        self._conflicts: dict[str, int] = {}
         self._kept: OrderedDict[str, LiveStudy] = OrderedDict()
         self._last_choice = 0
         self._last_id = 0
@@ -90,11 +87,9 @@ class Worker:
     def recover(self) -> None:
         """Judge what a dead worker left, and take up every study that has images without a result."""
         self._ledger.settle_attempts()
-        for uid, rows in group_by_study(self._ledger.instances()).items():
+        for rows in group_by_study(self._ledger.instances()).values():
             self._last_id = max(self._last_id, rows[-1].id)
-            if is_settled(self._ledger, rows):
-                self._recent.append(uid)
-            else:
+            if not is_settled(self._ledger, rows):
                 self._open_study(rows)
 
     def step(self) -> bool:
@@ -131,8 +126,11 @@ class Worker:
         for row in self._ledger.instances(after_id=self._last_id):
             self._last_id = row.id
             self._on_instance(row)
-        for uid in tuple(self._recent):
-            if uid not in self._open and has_missed_conflict(self._ledger, uid):
+        for uid, count in conflict_counts(self._ledger).items():
+            if uid in self._open or count == self._conflicts.get(uid):
+                continue
+            self._conflicts[uid] = count
+            if has_missed_conflict(self._ledger, uid):
                 self._open_study(self._ledger.instances(study_uid=uid))
         for uid, choice in studies_chosen_for(self._ledger, after_entry=self._last_choice).items():
             self._last_choice = max(self._last_choice, choice.entry)
@@ -280,7 +278,6 @@ class Worker:
         stored = self._ledger.add_result(result, last_instance_id=study.last_id, attempt_id=study.attempt_id)
         self._close(study)
         self._canary.note(stored)
-        self._recent.append(study.uid)
         if stored.status is not StudyStatus.FAILED:
             self._kept[study.uid] = study
             if len(self._kept) > KEPT:

@@ -9,7 +9,7 @@ from edge_app.series.selection import CT_IMAGE_STORAGE
 from edge_app.store.choices import series_choice
 from edge_app.store.ledger import InstanceRow, Ledger
 
-__all__ = ["MAX_ATTEMPTS", "group_by_study", "has_missed_conflict", "is_settled"]
+__all__ = ["MAX_ATTEMPTS", "conflict_counts", "group_by_study", "has_missed_conflict", "is_settled"]
 
 MAX_ATTEMPTS = 2
 """Attempts that may crash or fail before a study is given up (until new images come)."""
@@ -35,6 +35,11 @@ def is_settled(ledger: Ledger, rows: Sequence[InstanceRow]) -> bool:
     if result is None or result.series_entry < series_choice(ledger, rows[0].study_uid).entry:
         return False
     return not has_missed_conflict(ledger, rows[0].study_uid)
+
+
+def conflict_counts(ledger: Ledger) -> dict[str, int]:
+    """Return the studies in which images came again with other pixels, and how many did."""
+    return dict(ledger.read("SELECT study_uid, COUNT(*) FROM conflicts GROUP BY study_uid"))
 
 
 def has_missed_conflict(ledger: Ledger, study_uid: str) -> bool:

@@ -157,3 +157,24 @@ def test_a_study_with_two_versions_of_an_image_that_takes_too_long_is_not_begun_
     bench.sender.ledger.beat()
     bench.settle_after(6)
     assert (bench.result(uid).revision, bench.result(uid).reasons[0].code) == (1, "E-102")
+
+
+@pytest.mark.requirement("R10")
+def test_other_pixels_withdraw_a_result_however_many_studies_came_since(
+    bench: Bench, head: list[FileDataset], uid: str
+) -> None:
+    bench.sender.push(head)
+    bench.settle_after(6)
+    for number in range(21):
+        page = deepcopy(head[0])
+        page.SOPClassUID = page.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+        page.StudyInstanceUID = page.SeriesInstanceUID = f"1.2.826.0.1.3680043.10.999.{number + 20}"
+        page.SOPInstanceUID = page.file_meta.MediaStorageSOPInstanceUID = f"{page.StudyInstanceUID}.1"
+        bench.sender.push([page])
+    bench.settle_after(16)
+    assert bench.result(f"1.2.826.0.1.3680043.10.999.{20 + 20}").reasons[0].code == "Q-14"
+    forged = deepcopy(head[3])
+    forged.PixelData = head[4].PixelData
+    bench.sender.push([forged])
+    bench.settle_after(20)
+    assert [r.code for r in bench.result(uid).reasons] == ["Q-17"]
