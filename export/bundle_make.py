@@ -37,6 +37,7 @@ from training.commit import producer_commit
 __all__ = ["Parts", "assemble", "golden_answers", "read_parts"]
 
 _OF_THRESHOLDS = ("base_sha256", "created_utc", "evidence", "operating_points")
+_ONE = "Name networks and description of one experiment."
 _CALIBRATE = "Take network and record from one run of `msu calibrate` with this FP32 network."
 _FILLED_IN = {"schema_version", "created_utc", "producer_commit", "files", "classes"}
 
@@ -131,8 +132,11 @@ def assemble(
         raise ExportError("an INT8 network needs its calibration record", remedy="Name it: --calibration FILE.")
     if lower and GOLDEN_FILE not in files:
         raise ExportError(f"{lower[0]} cannot be judged without a golden set", remedy="Name one: --golden FILE.")
-    for name in (IMAGE_FILE, PATIENT_FILE, *lower):
-        _check_facts(name, parts.files[name], manifest, fp32_sha256=hashlib.sha256(image).hexdigest())
+    said = {
+        name: _check_facts(name, parts.files[name], manifest, fp32_sha256=hashlib.sha256(image).hexdigest())
+        for name in (IMAGE_FILE, PATIENT_FILE, *lower)
+    }
+    _check_weights(said[IMAGE_FILE], said[PATIENT_FILE], manifest)
     if onnx_file("image", "int8") in lower:
         _check_calibration(files[CALIBRATION_FILE], files[onnx_file("image", "int8")])
     evaluation: dict[str, Any] = {}
@@ -205,8 +209,19 @@ def _check_calibration(record: bytes, int8: bytes) -> None:
         raise ExportError(f"{CALIBRATION_FILE} is the record of another INT8 network", remedy=_CALIBRATE)
 
 
-def _check_facts(name: str, content: bytes, manifest: Manifest, *, fp32_sha256: str) -> None:
-    """Hold what a network says of itself (`export.facts`) against the description; those of others say nothing."""
+def _check_weights(image: dict[str, str], patient: dict[str, str], manifest: Manifest) -> None:
+    """Refuse networks that were not trained, or not judged, with each other; those of others say nothing."""
+    judged: Any = manifest.evaluation.get("weights", {})
+    for name, part, facts in ((IMAGE_FILE, "image", image), (PATIENT_FILE, "patient", patient)):
+        if "weights" in facts and judged.get(part, facts["weights"]) != facts["weights"]:
+            raise ExportError(f"{name} is not the network that the description's numbers are of", remedy=_ONE)
+    read = patient.get("image_weights")
+    if read and image.get("weights", read) != read:
+        raise ExportError(f"{PATIENT_FILE} was trained on the features of another {IMAGE_FILE}", remedy=_ONE)
+
+
+def _check_facts(name: str, content: bytes, manifest: Manifest, *, fp32_sha256: str) -> dict[str, str]:
+    """Hold what a network says of itself (`export.facts`) against the description, and return it."""
     try:
         facts = facts_of(onnx.load_model_from_string(content))
     except DecodeError as error:
@@ -214,7 +229,7 @@ def _check_facts(name: str, content: bytes, manifest: Manifest, *, fp32_sha256: 
     if facts.get("preprocessing_sha256", manifest.preprocessing.sha256) != manifest.preprocessing.sha256:
         raise ExportError(
             f"{name} was trained on {facts.get('preprocessing')}, the description names another preprocessing",
-            remedy="Name networks and description of one experiment.",
+            remedy=_ONE,
         )
     if facts.get("classes", ",".join(CLASSES)) != ",".join(CLASSES):
         raise ExportError(f"{name} has the classes {facts['classes']}", remedy="Export it with this version.")
@@ -222,7 +237,7 @@ def _check_facts(name: str, content: bytes, manifest: Manifest, *, fp32_sha256: 
     if facts.get("labels", described) != described:
         raise ExportError(
             f"{name} answers as '{facts['labels']}', the description says '{described}'",
-            remedy="Name networks and description of one experiment.",
+            remedy=_ONE,
         )
     if facts.get("fp32_sha256", fp32_sha256) != fp32_sha256:
         raise ExportError(f"{name} was made from another {IMAGE_FILE}", remedy=_CALIBRATE)
@@ -233,6 +248,7 @@ def _check_facts(name: str, content: bytes, manifest: Manifest, *, fp32_sha256: 
             f"{name} was trained on SYNTHETIC images, the description says that it was not",
             remedy="The mark cannot be taken off: train on real studies.",
         )
+    return facts
 
 
 def _gate(

@@ -54,7 +54,7 @@ def export_image(experiment: Path, data: Path, out: Path, *, slices: int = 24) -
         synthetic=synthetic or bool(description.get("synthetic")),
         labels=model.labels,
         architecture=f"{model.architecture}, {model.labels}",
-    )
+    ) | {"weights": weights_hash(model)}
     return export_image_model(model, unit_inputs(held_out, chosen), out, facts, last_use=True)
 
 
@@ -85,7 +85,8 @@ def export_patient(experiment: Path, image: Path, data: Path, out: Path) -> Expo
             f"{experiment} reads {description['features']} values a slice, {image} gives {features.features + 3}",
             remedy="Give --image as the patient network was trained.",
         )
-    if description.get("image_weights", weights_hash(features)) != weights_hash(features):
+    read = weights_hash(features)
+    if description.get("image_weights", read) != read:
         raise ExportError(
             f"{experiment} was trained on the features of {description.get('image')}, not on those of {image}",
             remedy="Give that folder as --image, or train the patient network again.",
@@ -99,7 +100,7 @@ def export_patient(experiment: Path, image: Path, data: Path, out: Path) -> Expo
         synthetic=synthetic or bool(description.get("synthetic") or image_description.get("synthetic")),
         labels=description.get("labels", "softmax"),
         architecture=f"{description['arch']}, {description['recipe']}",
-    )
+    ) | {"weights": weights_hash(model), "image_weights": read}
     return export_patient_model(model, description["features"], out, facts, studies=studies)
 
 

@@ -120,6 +120,7 @@ def bundle_description(evaluation: Mapping[str, Any], name: str, version: str) -
             "heat_map": evaluation["heat_map"],
             "release_gates": evaluation["release_gates"],
             "openings_of_this_test_split": evaluation["openings"]["of_this_split"],
+            "weights": {name: network["sha256"] for name, network in evaluation["networks"].items()},
             "data_sha256": data["content_sha256"],
             "commit": evaluation["commit"],
         },

@@ -176,8 +176,8 @@ class Manifest(_Part):
     evaluation: dict[str, object]
     """Summary of the evaluation: what, on which data, with n and confidence intervals. Fixed keys, read by
     `performance`: ``test.per_class.{hemorrhage,ischemic}.{sensitivity,specificity}.{value,n,ci95}``, by the decision
-    rule at `operating_points`, INDETERMINATE counted as not suspected; and by `heat_maps`: ``heat_map.passed``.
-    All else is for people."""
+    rule at `operating_points`, INDETERMINATE counted as not suspected; by `heat_maps`: ``heat_map.passed``; and by
+    `msu bundle make`: ``weights.{image,patient}``, hashes of the networks that were judged. All else is for people."""
     precisions: dict[str, dict[str, object]] = Field(default_factory=dict)
     """What the accuracy gate measured of each network of lower precision in the bundle, by its file."""
     validated_scanners: tuple[str, ...] = ()

@@ -125,6 +125,30 @@ def test_parts_that_do_not_fit_are_named(
         assemble(tmp_path / "out", parts, key=None)
 
 
+@pytest.mark.parametrize(
+    ("image", "patient", "named"),
+    [
+        ({"weights": "b"}, {}, r"image\.onnx is not the network that the description's numbers are of"),
+        ({"weights": "a"}, {"weights": "a"}, r"patient\.onnx is not the network"),
+        ({"weights": "a"}, {"image_weights": "c"}, "trained on the features of another"),
+        ({"weights": "a"}, {"weights": "p", "image_weights": "a"}, ""),
+    ],
+)
+def test_networks_of_other_experiments_are_refused(
+    base: Path, tmp_path: Path, image: dict[str, str], patient: dict[str, str], named: str
+) -> None:
+    plain = parts_of(base)
+    files = {f"{name}.onnx": saying(plain.files[f"{name}.onnx"], **facts)
+             for name, facts in (("image", image), ("patient", patient))}  # fmt: skip
+    judged = {**EVALUATION, "weights": {"image": "a", "patient": "p"}}
+    parts = Parts({**plain.description, "evaluation": judged}, {**plain.files, **files})
+    if named:
+        with pytest.raises(ExportError, match=named):
+            assemble(tmp_path / "out", parts, key=None)
+    else:
+        assemble(tmp_path / "out", parts, key=None)
+
+
 def test_other_networks_do_not_inherit_the_precisions_and_answers_of_the_old_ones(base: Path, tmp_path: Path) -> None:
     assemble(tmp_path / "full", parts_of(base, fp16=GOOD), key=None)
     (tmp_path / "new.onnx").write_bytes(image_network(scale=SCALE * 2))

@@ -13,10 +13,11 @@ from edge_app.cli import main
 from export import run_export
 from export.golden import read_golden
 from export.onnx_file import facts_of, read_graph
-from training.experiment import save_image_network
+from training.experiment import load_image_network, save_image_network
 from training.families import Classifier
 from training.image_model import DEMO_ARCHITECTURE
-from training.run_patient import build_patient, save_patient
+from training.run_patient import build_patient, load_patient, save_patient
+from training.weights import weights_hash
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,10 @@ def test_an_experiment_becomes_two_networks_that_say_what_they_are(
     patient = f"export patient --patient {experiment}/patient --image {experiment}/image --data {prepared}"
     assert main([*patient.split(), "--out", str(tmp_path / "patient.onnx")]) == 0
     assert "0 flips" in capsys.readouterr().out
-    assert facts_of(read_graph(tmp_path / "patient.onnx"))["architecture"] == "gru, ours"
+    of_patient = facts_of(read_graph(tmp_path / "patient.onnx"))
+    assert of_patient["architecture"] == "gru, ours"
+    assert facts["weights"] == of_patient["image_weights"] == weights_hash(load_image_network(experiment / "image")[0])
+    assert of_patient["weights"] == weights_hash(load_patient(experiment / "patient")[0])
 
 
 def test_networks_of_simulated_slices_stay_marked_whatever_they_are_compared_on(

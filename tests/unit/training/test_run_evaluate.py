@@ -16,11 +16,13 @@ from edge_app.cli import main
 from edge_app.core.types import CLASSES
 from edge_app.inference.manifest import Calibration, Manifest
 from training import targets
-from training.experiment import save_image_network
+from training.experiment import load_image_network, save_image_network
 from training.families import Classifier
 from training.image_model import DEMO_ARCHITECTURE
 from training.opening import OPENED, OPENINGS
 from training.run_evaluate import BUNDLE, CASES, EVALUATION, REPORT
+from training.run_patient import load_patient
+from training.weights import weights_hash
 
 
 def run(words: str, *extra: str) -> int:
@@ -112,6 +114,8 @@ def test_what_the_bundle_needs_to_know_fits_its_manifest(experiment: Path, evalu
         "files": dict.fromkeys(("image.onnx", "patient.onnx", "MODEL_CARD.md"), ""),
     }  # fmt: skip
     manifest = Manifest.model_validate({**described, **filled})
+    networks = load_image_network(experiment / "image")[0], load_patient(experiment / "patient")[0]
+    assert manifest.evaluation["weights"] == dict(zip(("image", "patient"), map(weights_hash, networks), strict=True))
     sensitivity = evaluation["test"]["per_class"]["hemorrhage"]["sensitivity"]["value"]
     assert manifest.performance("hemorrhage") == (
         sensitivity, evaluation["test"]["per_class"]["hemorrhage"]["specificity"]["value"],
