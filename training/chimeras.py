@@ -44,7 +44,7 @@ def make_chimera(data: FeatureSet, taught: Targets, host: int, guest: int, rng: 
         Of all studies of `data`, in label mode ``findings``.
     """
     record, other = data.records[host], data.records[guest]
-    own = np.asarray(record.slice_labels) > 0
+    own = np.asarray(record.slice_labels) != 0  # a slice without a label may show what the study is labelled for
     brought = np.asarray(other.slice_labels) == other.label if other.label > 0 else _run(len(other.slice_labels), rng)
     heights, others = data.heights_mm(host), data.heights_mm(guest)
     if not brought.any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,16 @@ def test_a_chimera_has_the_hosts_lesion_and_the_guests_beside_it() -> None:
     assert _from(made.rows) == [0, 0, 0, 0, 0, 1, 1, 1, 0, 0]
     assert made.values.tolist() == [1, 1] and made.weight.tolist() == [1, 1]
     assert _from(data.features[0]) == [0] * SLICES
+
+
+def test_a_host_of_whose_slices_only_some_are_labelled_keeps_all_that_may_show_its_lesion() -> None:
+    data = _studies((1, (), ""), (2, tuple(range(SLICES)), ""))
+    for clean in ((), (7, 8, 9)):
+        per_slice = tuple(0 if i in clean else -1 for i in range(SLICES))
+        host = replace(data.records[0], slice_labels=per_slice)
+        known = FeatureSet((host, data.records[1]), data.features)
+        made = make_chimera(known, _told(known), 0, 1, np.random.default_rng(0))
+        assert (made is None) if not clean else (made is not None and _from(made.rows) == [0] * 7 + [1] * 3)
 
 
 def test_a_guest_without_a_lesion_changes_no_target() -> None:
