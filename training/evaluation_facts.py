@@ -62,6 +62,7 @@ def network_facts(
             "features": image["features"],
             "recipe": recipe_of(image) or "imported",
             "started_from": image.get("weights"),
+            "data_sha256": image.get("data"),
             "sha256": weights_hash(cache.model),
         },
         "patient": {
@@ -70,6 +71,7 @@ def network_facts(
             "labels": patient.get("labels", "softmax"),
             "recipe": recipe_of(patient),
             "seed": patient.get("seed"),
+            "data_sha256": patient.get("data"),
             "sha256": weights_hash(model),
         },
     }

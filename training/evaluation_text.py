@@ -35,6 +35,7 @@ def headline(evaluation: Mapping[str, Any]) -> list[str]:
             f"shortcut: with the brain masked out the model still reaches {accuracy:.2f} balanced accuracy "
             f"(chance {blank['chance']:.2f})"
         )
+    lines += _trained_elsewhere(evaluation["networks"], evaluation["data"]["content_sha256"])
     lines += _one_source(evaluation["data"]["studies"])
     lines += _hanging_on_one(evaluation["validation"]["studies"], evaluation["targets"]["sensitivity"])
     if side == "validation":
@@ -49,6 +50,18 @@ def headline(evaluation: Mapping[str, Any]) -> list[str]:
     if not evaluation["tells_distance"]:
         lines.append("a published patient network: it cannot tell studies unlike its training data")
     return lines
+
+
+def _trained_elsewhere(networks: Mapping[str, Mapping[str, Any]], judged_sha256: str) -> list[str]:
+    """Return what must be said of networks whose training data are not those judged: no split keeps the two apart."""
+    strange = [name for name, network in networks.items() if network["data_sha256"] != judged_sha256]
+    if not strange:
+        return []
+    which = f"the {' and the '.join(strange)} network"
+    return [
+        f"{which} learnt from other data than are judged here, or nobody knows from what: a split by these data cannot "
+        "keep its patients out of validation and test"
+    ]
 
 
 def _one_source(studies: Mapping[str, Mapping[str, Mapping[str, int]]]) -> list[str]:

@@ -35,7 +35,8 @@ def experiment(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("experiment")
     shutil.copytree(prepared, folder / "data")
     torch.manual_seed(0)
-    save_image_network(folder / "image", Classifier(DEMO_ARCHITECTURE), {"profile": "msu1"})
+    content = json.loads((folder / "data" / "prepared.json").read_text())["content_sha256"]
+    save_image_network(folder / "image", Classifier(DEMO_ARCHITECTURE), {"profile": "msu1", "data": content})
     train = f"train patient --data {folder}/data --image {folder}/image --device cpu --epochs 2"
     assert run(f"{train} --out {folder}/patient") == 0
     assert run(words(folder), "--out", str(folder / "report")) == 0
@@ -105,6 +106,21 @@ def test_thresholds_that_hang_on_one_study_are_told(evaluation: dict[str, Any]) 
 
 def test_a_class_from_one_source_alone_is_called_unvalidated(evaluation: dict[str, Any]) -> None:
     assert any("ischemic comes from aisd alone" in line and "UNVALIDATED" in line for line in evaluation["headline"])
+
+
+@pytest.mark.requirement("R86")
+def test_networks_that_learnt_from_another_split_are_told_at_the_head(
+    experiment: Path, evaluation: dict[str, Any], tmp_path: Path
+) -> None:
+    assert not any("learnt from other data" in line for line in evaluation["headline"])
+    shutil.copytree(experiment / "patient", tmp_path / "patient")
+    (tmp_path / "patient" / OPENED).unlink()
+    described = json.loads((tmp_path / "patient" / "patient.json").read_text())
+    (tmp_path / "patient" / "patient.json").write_text(json.dumps({**described, "data": "another split's"}))
+    folders = f"--data {experiment}/data --image {experiment}/image --patient {tmp_path}/patient"
+    assert run(f"train evaluate {folders} --device cpu --side validation --cases 0") == 0
+    seen = json.loads((tmp_path / "patient" / EVALUATION).read_text())
+    assert any(line.startswith("the patient network learnt from other data") for line in seen["headline"])
 
 
 def test_what_the_bundle_needs_to_know_fits_its_manifest(experiment: Path, evaluation: dict[str, Any]) -> None:
