@@ -115,25 +115,22 @@ install -d -m 0755 "$root" "$root/releases"
 
 release="$root/releases/$name"
 
+pip_install() { # from the medium alone, where there is one; its path may have blanks in it, as sticks' names have
+    if [ "$offline" = yes ]; then set -- --no-index --find-links "$source/wheels" "$@"; fi
+    "$release/venv/bin/python" -m pip --disable-pip-version-check --no-input install --quiet "$@"
+}
+
 make_environment() {
     system_site=""
     # TensorRT's Python bindings come with JetPack.
     [ "$jetson" = no ] || system_site="--system-site-packages"
     # shellcheck disable=SC2086
     python3 -m venv $system_site "$release/venv"
-    pip="$release/venv/bin/python -m pip --disable-pip-version-check --no-input"
-    if [ "$offline" = yes ]; then
-        from="--no-index --find-links $source/wheels"
-    else
-        from=""
-    fi
-    # shellcheck disable=SC2086
-    $pip install --quiet $from --no-deps --ignore-installed --require-hashes --only-binary :all: -r "$requirements"
+    pip_install --no-deps --ignore-installed --require-hashes --only-binary :all: -r "$requirements"
     if [ "$offline" = no ]; then
         work=$(mktemp -d)
         (cd "$source" && cp -r pyproject.toml README.md LICENSE edge_app export training calibration "$work")
-        # shellcheck disable=SC2086
-        $pip install --quiet --no-deps "$work"
+        pip_install --no-deps "$work"
         rm -rf "$work"
     fi
     [ "$jetson" = no ] || make_gpu_part
@@ -142,8 +139,7 @@ make_environment() {
 make_gpu_part() { # pycuda is compiled here; without it everything runs, on the CPU, and says so
     export CUDA_ROOT=/usr/local/cuda PATH="/usr/local/cuda/bin:$PATH" CPATH=/usr/local/cuda/include \
         LIBRARY_PATH=/usr/local/cuda/lib64
-    # shellcheck disable=SC2086
-    $pip install --quiet $from --no-deps --require-hashes --no-build-isolation -r "$(dirname "$requirements")/$gpu_requirements" ||
+    pip_install --no-deps --require-hashes --no-build-isolation -r "$(dirname "$requirements")/$gpu_requirements" ||
         say "pycuda cannot be built: TensorRT engines will not run (deploy/new-device.md)"
 }
 gpu_requirements="requirements-gpu.txt"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,29 @@ def test_a_medium_becomes_a_signed_release_and_comes_out_of_it_the_same(tmp_path
     content = [{p.relative_to(f).as_posix(): p.read_bytes() for p in f.rglob("*") if p.is_file()}
                for f in (medium.folder, out)]  # fmt: skip
     assert content[0] == content[1]
+
+
+def test_a_medium_installs_from_a_stick_whose_name_has_blanks(tmp_path: Path) -> None:
+    script = (ROOT / "deploy" / "install.sh").read_text(encoding="utf-8")
+    part = script[script.index("pip_install() {") : script.index("prove_release() {")]
+    stick, release, asked = tmp_path / "USB DISK 1", tmp_path / "release", tmp_path / "asked"
+    python = tmp_path / "python3"
+    # Stands for the system's Python, and for that of the environment which it makes.
+    python.write_text(
+        f'#!/bin/sh\nif [ "$2" = venv ]; then mkdir -p "$4/bin"; cp "$0" "$4/bin/python"; exit; fi\n'
+        f'for word in "$@"; do echo "$word" >>"{asked}"; done\n'
+    )
+    python.chmod(0o755)
+    values = (
+        f'source="{stick}" requirements="{stick}/requirements.txt" release="{release}" offline=yes jetson=yes target=x'
+    )
+    subprocess.run(
+        ["sh", "-euc", f"{values}\n{part}\nmake_environment"],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        check=True,
+    )
+    said = asked.read_text().splitlines()
+    assert [said[n + 1] for n, word in enumerate(said) if word == "--find-links"] == 2 * [f"{stick}/wheels"]
+    assert [said[n + 1] for n, word in enumerate(said) if word == "-r"] == [
+        f"{stick}/requirements.txt", f"{stick}/requirements-gpu.txt",
+    ]  # fmt: skip
