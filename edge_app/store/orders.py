@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 
 from edge_app.core.clock import utc_iso, utc_now
 from edge_app.store.ledger import Ledger
 from edge_app.store.rows import InstanceRow
 
 __all__ = ["Order", "OrderMatch", "StudyIdentity", "find_order", "match_of", "put_match", "put_orders", "unmatched"]
+
+
+LATELY = timedelta(hours=12)
+"""So long after the worklist last had it an order may be that of a patient's scan: as long as a shift."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +76,18 @@ def unmatched(ledger: Ledger) -> list[InstanceRow]:
 def find_order(ledger: Ledger, study: StudyIdentity) -> OrderMatch | None:
     """Return the order of a study: by its Study Instance UID, else by accession, else by the patient's only order.
 
-    A name is never enough, and a patient with two orders is not guessed at.
+    A name is never enough, and a patient with two orders is not guessed at. An identifier finds those orders only that
+    the worklist had lately: another day's was for another scan, and an emergency's identifier may have been another's.
     """
-    for how, column, value in (
-        ("study", "study_uid", study.study_uid),
-        ("accession", "accession_number", study.accession_number),
-        ("patient", "patient_id", study.patient_id),
+    lately = utc_iso(utc_now() - LATELY)
+    for how, column, value, since_utc in (
+        ("study", "study_uid", study.study_uid, ""),
+        ("accession", "accession_number", study.accession_number, ""),
+        ("patient", "patient_id", study.patient_id, lately),
     ):
         if not value:
             continue
-        rows = ledger.read(f"SELECT body FROM orders WHERE {column} = ? LIMIT 2", value)
+        rows = ledger.read(f"SELECT body FROM orders WHERE {column} = ? AND seen_utc >= ? LIMIT 2", value, since_utc)
         if len(rows) == 1:
             order = Order(**json.loads(rows[0][0]))
             return OrderMatch(order, how, _differences(order, study))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from edge_app.store import orders
 from edge_app.store.ledger import Ledger
 from edge_app.store.orders import Order, StudyIdentity, find_order, match_of, put_match, put_orders
 
@@ -36,6 +38,20 @@ def test_what_does_not_agree_is_named(ledger: Ledger) -> None:
 def test_a_patient_with_two_orders_is_not_guessed_at(ledger: Ledger) -> None:
     put_orders(ledger, [ORDER, replace(ORDER, step_id="s2", accession_number="A-2", study_uid="1.3")])
     assert find_order(ledger, replace(STUDY, study_uid="1.9", accession_number="")) is None
+
+
+def test_an_identifier_finds_no_order_of_another_day(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime(2026, 3, 14, 14, 0, tzinfo=timezone.utc)
+    monkeypatch.setattr(orders, "utc_now", lambda: now - timedelta(days=1))
+    put_orders(ledger, [ORDER])
+    monkeypatch.setattr(orders, "utc_now", lambda: now)
+    again = replace(STUDY, study_uid="1.9", accession_number="")
+    assert find_order(ledger, again) is None
+    assert find_order(ledger, replace(again, accession_number="A-1")) is not None
+    today = replace(ORDER, step_id="s2", accession_number="A-2", study_uid="1.3")
+    put_orders(ledger, [today])
+    match = find_order(ledger, again)
+    assert match and (match.order, match.how) == (today, "patient")
 
 
 def test_a_study_that_says_nothing_has_no_order(ledger: Ledger) -> None:
