@@ -118,12 +118,17 @@ def _differences(order: Order, study: StudyIdentity) -> tuple[str, ...]:
     """Name what both say and say differently; names are compared without case and padding."""
     pairs = {
         "patient_id": (order.patient_id, study.patient_id),
-        "patient_name": (_plain(order.patient_name), _plain(study.patient_name)),
+        "patient_name": _names(order.patient_name, study.patient_name),
         "patient_birth_date": (order.patient_birth_date, study.patient_birth_date),
         "accession_number": (order.accession_number, study.accession_number),
     }
     return tuple(name for name, (ours, theirs) in pairs.items() if ours and theirs and ours != theirs)
 
 
-def _plain(name: str) -> str:
-    return " ".join(name.replace("^", " ").split()).casefold()
+def _names(ours: str, theirs: str) -> tuple[str, str]:
+    """Return what can be compared of two names: the first component group (PS3.5 Section 6.2) that both have."""
+    groups = (
+        tuple(" ".join(part.replace("^", " ").split()).casefold() for part in pair)
+        for pair in zip(ours.split("="), theirs.split("="), strict=False)
+    )
+    return next(((one, other) for one, other in groups if one and other), ("", ""))

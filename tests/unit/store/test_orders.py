@@ -35,6 +35,24 @@ def test_what_does_not_agree_is_named(ledger: Ledger) -> None:
     assert match and match.differs == ("patient_name", "patient_birth_date")
 
 
+@pytest.mark.parametrize(
+    ("ordered", "scanned", "differs"),
+    [
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "YAMADA^TAROU", False),
+        ("=山田^太郎", "Yamada^Tarou=山田^太郎", False),
+        ("=山田^太郎", "Yamada^Tarou=山本^太郎", True),
+        ("Yamada^Tarou=山田^太郎", "Yamamoto^Tarou=山田^太郎", True),
+        ("Yamada^Tarou", "=山田^太郎", False),
+    ],
+)
+def test_names_are_compared_in_the_script_that_both_are_written_in(
+    ledger: Ledger, ordered: str, scanned: str, differs: bool
+) -> None:
+    put_orders(ledger, [replace(ORDER, patient_name=ordered)])
+    match = find_order(ledger, replace(STUDY, patient_name=scanned))
+    assert match and match.differs == (("patient_name",) if differs else ())
+
+
 def test_a_patient_with_two_orders_is_not_guessed_at(ledger: Ledger) -> None:
     put_orders(ledger, [ORDER, replace(ORDER, step_id="s2", accession_number="A-2", study_uid="1.3")])
     assert find_order(ledger, replace(STUDY, study_uid="1.9", accession_number="")) is None
