@@ -107,8 +107,12 @@ def _text(source: Dataset, keyword: str) -> str:
 
 
 def _name(text: str) -> str:
-    """Return a DICOM person name as XPN: of its groups the alphabetic one, prefix and suffix the other way round."""
-    family, given, middle, prefix, suffix = (*text.split("=")[0].split("^"), *5 * [""])[:5]
+    """Return a DICOM person name as XPN: the first of its groups that says a name, the alphabetic one if there is one.
+
+    Prefix and suffix stand the other way round.
+    """
+    group = next((group for group in text.split("=") if group.strip("^ ")), "")
+    family, given, middle, prefix, suffix = (*group.split("^"), *5 * [""])[:5]
     return "^".join(_escaped(part) for part in (family, given, middle, suffix, prefix)).rstrip("^")
 
 

@@ -79,6 +79,20 @@ def test_the_patient_is_the_one_of_the_images() -> None:
     assert [str(pid[n]) for n in (3, 5, 7, 8)] == ["PAT-1", "Müster^Erika", "19510402", "F"]
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("=山田^太郎=やまだ^たろう", "山田^太郎"),
+        ("^^=山田^太郎", "山田^太郎"),
+        ("Yamada^Tarou=山田^太郎", "Yamada^Tarou"),
+    ],
+)
+def test_a_name_in_ideographs_alone_is_a_name(name: str, said: str) -> None:
+    source = ct_slice(1, 1)
+    source.SpecificCharacterSet, source.PatientName = "ISO_IR 192", name
+    assert str(read(make_input(study_result(), sources=[source])).segment("PID")[5]) == said
+
+
 def test_a_corrected_identity_leaves_the_images_name_out() -> None:
     corrected = CorrectedIdentity("P-77", "Weber^Ana^^Dr.", "1949-01-31", "paramedic", "2026-03-14T14:06:00Z")
     report = replace(make_input(study_result()), edition=2, said=Statements(corrected=corrected))
