@@ -74,7 +74,9 @@ def _thresholds(manifest: Manifest) -> str:
         "|---|---|---|",
     ]
     for name, point in manifest.operating_points.items():
-        lines.append(f"| {name} | {point.t_lo:.3f} | {point.t_hi:.3f} |")
+        # All four decimals: rounded, the card would name a study not detected that the vehicle does not.
+        t_lo, t_hi = (f"{value:.4f}".removesuffix("0") for value in (point.t_lo, point.t_hi))
+        lines.append(f"| {name} | {t_lo} | {t_hi} |")
     lines += [
         "",
         f"Studies farther than {manifest.patient.distance_threshold:.3f} from the training data are INDETERMINATE.",

@@ -66,6 +66,15 @@ def test_the_model_card_says_synthetic_in_its_headline_and_gives_the_numbers(tmp
     assert "| subdural | 300 | 0.960 |" in card
 
 
+def test_the_model_card_gives_thresholds_as_the_vehicle_has_them() -> None:
+    points = {
+        "hemorrhage": OperatingPoint(t_lo=0.0004, t_hi=0.5006),
+        "ischemic": OperatingPoint(t_lo=0.35, t_hi=1.0),
+    }
+    card = model_card(draft().model_copy(update={"operating_points": points}))
+    assert "| hemorrhage | 0.0004 | 0.5006 |" in card and "| ischemic | 0.350 | 1.000 |" in card
+
+
 def test_a_new_bundle_takes_the_place_of_the_old_one_and_leaves_nothing_behind(tmp_path: Path) -> None:
     make_bundle(tmp_path / "demo", draft("1.0.0"), b"image", b"patient")
     make_bundle(tmp_path / "demo", draft("1.0.1"), b"image 2", b"patient")
