@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from edge_app.cli import NOT_AS_EXPECTED
+from edge_app.core.errors import ConfigError
 
 __all__ = ["calibrate"]
 
@@ -23,6 +24,11 @@ def calibrate(argv: Sequence[str]) -> int:
         If bundle, data or slices are refused, or nothing keeps the accuracy budget.
     """
     arguments = _parser().parse_args(argv)
+    if arguments.precision == "fp16" and (arguments.target == "cpu" or arguments.calibrator != "auto"):
+        raise ConfigError(
+            "--target cpu and --calibrator are of INT8; CPUs have no kernels for FP16",
+            remedy="Leave them out, or give --precision int8.",
+        )
     from calibration import run
 
     done = run.calibrate(

@@ -59,6 +59,12 @@ def test_fp16_is_made_and_goes_into_the_next_bundle(command: str, tmp_path: Path
     assert "image.fp16.onnx" in load_bundle(tmp_path / "next").manifest.files
 
 
+@pytest.mark.parametrize("option", ["--target cpu", "--calibrator entropy"])
+def test_what_only_int8_knows_is_refused_for_fp16(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(f"calibrate --precision fp16 {option} --data nowhere --out nowhere".split()) == 78
+    assert "are of INT8" in capsys.readouterr().err
+
+
 def test_what_the_gate_refuses_is_reported_and_not_kept(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
