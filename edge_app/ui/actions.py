@@ -5,6 +5,7 @@ from __future__ import annotations
 from edge_app.ui.desk import IMPRESSIONS, OPINIONS, Desk, Sheet
 from edge_app.ui.model_facts import ModelFacts
 from edge_app.ui.notice_texts import is_outdated
+from edge_app.ui.review import opinion_of
 from edge_app.ui.screen_model import ActionButton
 from edge_app.ui.series_choice import can_choose
 from edge_app.ui.snapshot import StudyView
@@ -43,8 +44,8 @@ def actions(
     elif locked:
         first = button("unlock", "unlock"), _NOTHING, _NOTHING
     elif state in RESULT_STATES and study is not None and study.result is not None:
-        entry = study.crew.get("opinion")
-        held = entry.body.get("opinion") if entry and entry.body.get("revision") == study.result.revision else None
+        entry = opinion_of(study)
+        held = entry.body.get("opinion") if entry else None
         agree, disagree, unsure = (button(f"opinion:{word}", word, lit=word == held) for word in OPINIONS)
         first = agree, disagree, unsure
     elif state is ScreenState.NO_AI_RESULT and can_choose(study) and not previous:

@@ -18,7 +18,7 @@ from edge_app.ui.hand_over import card
 from edge_app.ui.heat import HeatMap
 from edge_app.ui.presenter import awaited, is_locked, present, shown_study
 from edge_app.ui.reader import Frame, StoreReader
-from edge_app.ui.review import Review
+from edge_app.ui.review import Review, review_of
 from edge_app.ui.rules import case_state, state_of
 from edge_app.ui.screen_model import ScreenModel
 from edge_app.ui.snapshot import Snapshot, StudyView
@@ -62,6 +62,7 @@ class Controller(QObject):
         self._snapshot: Snapshot | None = None
         self._viewer = ViewerModel()
         self._review = Review()
+        self._reviewed: tuple[str, int] | None = None
         self._chosen_uid: str | None = None
         self._newest_uid: str | None = None
         self._frames = FrameStore(reader)
@@ -206,8 +207,10 @@ class Controller(QObject):
         role = self._desk.role if self._desk else ""
         entries = [Entry(study.study_uid, "seen", {"sop_uid": uid}) for uid in sorted(fresh)]
         how = self._review.how(keys, study.seen, self._viewer.slices)
-        if how and "reviewed" not in study.crew and (entries or how == "stack"):
-            entries.append(Entry(study.study_uid, "reviewed", {"how": how, "by": role}))
+        about = study.study_uid, study.result.revision
+        if how and review_of(study) is None and about != self._reviewed:
+            self._reviewed = about
+            entries.append(Entry(study.study_uid, "reviewed", {"how": how, "by": role, "revision": about[1]}))
         if entries:
             self._reader.keep(entries)
 

@@ -13,6 +13,7 @@ from edge_app.ui.facts import Moment, sending_is_off
 from edge_app.ui.identity import case_tag, display_name
 from edge_app.ui.notice_texts import notice_words
 from edge_app.ui.result_texts import about_ischaemia, has_score, second_finding
+from edge_app.ui.review import opinion_of, review_of
 from edge_app.ui.rules import state_of
 from edge_app.ui.second_reading import second_words
 from edge_app.ui.snapshot import Snapshot, StudyView
@@ -194,7 +195,7 @@ def _series(study: StudyView, language: str) -> str:
 
 
 def _crew(study: StudyView, language: str, now: Moment) -> str:
-    opinion = study.crew.get("opinion")
+    opinion = opinion_of(study)
     if opinion is None:
         return text("card.no_opinion", language)
     words = text(f"opinion.{opinion.body['opinion']}", language)
@@ -202,7 +203,7 @@ def _crew(study: StudyView, language: str, now: Moment) -> str:
 
 
 def _reviewed(study: StudyView, language: str, now: Moment) -> str:
-    entry = study.crew.get("reviewed")
+    entry = review_of(study)
     if entry is None:
         return text("card.not_reviewed", language)
     return f"{text('card.reviewed', language, at=_at(entry, now))} {_role(str(entry.body.get('by') or ''), language)}"
@@ -218,7 +219,7 @@ def _qr(study: StudyView, state: ScreenState, now: Moment) -> str:
     said = _said(study, state)
     reason = said.reasons[0] if said and said.reasons else None
     scored = said if has_score(state, reason) else None
-    opinion, second = study.crew.get("opinion"), study.crew.get("second_reading")
+    opinion, second = opinion_of(study), study.crew.get("second_reading")
     values = {
         "v": "msu1",
         "tag": case_tag(study, "en"),
@@ -236,7 +237,7 @@ def _qr(study: StudyView, state: ScreenState, now: Moment) -> str:
         "id": "confirmed" if "identity" in study.crew else "UNCONFIRMED",
         "crew": f"{opinion.body['opinion']} {opinion.body.get('by') or ''}" if opinion else "",
         "neuro": str(second.body.get("reading")) if second else "",
-        "images": "reviewed" if "reviewed" in study.crew else "not reviewed",
+        "images": "reviewed" if review_of(study) else "not reviewed",
         "at": now.local.isoformat(timespec="minutes"),
         "note": "AI triage aid",
     }

@@ -18,6 +18,7 @@ from edge_app.ui.facts import Moment, sending_is_off, waits_s
 from edge_app.ui.hand_over import delivery_words, verdict_words
 from edge_app.ui.identity import HIDDEN, display_name, similar_today
 from edge_app.ui.result_texts import about_ischaemia, result_texts
+from edge_app.ui.review import review_of
 from edge_app.ui.rules import case_state, state_of
 from edge_app.ui.screen_model import (
     ActionButton,
@@ -261,7 +262,7 @@ def _info(study: StudyView | None, result: StudyResult | None, language: str) ->
 
 def _reviewed(study: StudyView, result: StudyResult | None, language: str) -> str:
     """Return how far the crew has looked at the images (R34)."""
-    if "reviewed" in study.crew:
+    if review_of(study):
         return text("reviewed", language)
     if result is None or not result.key_slices:
         return ""

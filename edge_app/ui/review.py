@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-__all__ = ["SEEN_AFTER_S", "STACK_SHARE", "Review"]
+from edge_app.store.crew import CrewEntry
+from edge_app.ui.snapshot import StudyView
+
+__all__ = ["SEEN_AFTER_S", "STACK_SHARE", "Review", "opinion_of", "review_of"]
 
 SEEN_AFTER_S = 1.0
 """A key slice counts as seen after being shown for so long."""
@@ -49,3 +52,18 @@ class Review:
         if slices and len(self.shown.intersection(slices)) >= STACK_SHARE * len(slices):
             return "stack"
         return ""
+
+
+def review_of(study: StudyView) -> CrewEntry | None:
+    """Return the entry that the images were reviewed, if they are those of the result as it is now."""
+    return _of_this_revision(study, "reviewed")
+
+
+def opinion_of(study: StudyView) -> CrewEntry | None:
+    """Return the crew's opinion, if it is about the result as it is now."""
+    return _of_this_revision(study, "opinion")
+
+
+def _of_this_revision(study: StudyView, kind: str) -> CrewEntry | None:
+    entry, revision = study.crew.get(kind), study.result.revision if study.result else 0
+    return entry if entry is not None and entry.body.get("revision", revision) == revision else None

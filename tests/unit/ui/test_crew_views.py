@@ -183,6 +183,24 @@ def test_the_card_has_the_time_of_the_images_and_no_part_of_a_date(
     assert card(snapshot(case), case, language, MOMENT).lines[1][1].endswith(f" {shown}")
 
 
+@pytest.mark.requirement("R34", "R36", "R76")
+def test_what_the_crew_said_of_an_earlier_answer_is_not_said_of_this_one() -> None:
+    crew = {
+        "opinion": entry("opinion", opinion="agree", by="doctor", revision=1),
+        "reviewed": entry("reviewed", by="doctor", revision=1),
+    }
+    first = replace(finished(Verdict.HEMORRHAGE), patient=PATIENT, crew=crew)
+    whole = card(snapshot(first), first, "en", MOMENT)
+    assert "crew=agree doctor" in whole.qr and "images=reviewed" in whole.qr
+    second = replace(finished(Verdict.NONE_DETECTED, revision=2), patient=PATIENT, crew=crew)
+    whole = card(snapshot(second), second, "en", MOMENT)
+    words = dict(whole.lines)["Crew"]
+    assert words == "no opinion entered · images not yet reviewed on board"
+    assert "crew=" not in whole.qr and "images=not reviewed" in whole.qr
+    model = present(snapshot(second), ViewerModel("1.2", ()), Desk(), MOMENT, site=ScreenSettings())
+    assert "Images reviewed on board" not in model.info
+
+
 @pytest.mark.requirement("R34", "R59", "R77")
 def test_the_card_says_what_has_not_been_done_and_who_has_answered() -> None:
     case = replace(finished(Verdict.NONE_DETECTED), patient=PATIENT)
