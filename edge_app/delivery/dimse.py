@@ -15,7 +15,7 @@ from io import BytesIO
 from typing import Any
 
 from pydicom import dcmread
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.pdu_primitives import MaximumLengthNotification
@@ -29,6 +29,7 @@ from edge_app.core.errors import NetworkError, SendError
 from edge_app.delivery.address import Address
 from edge_app.delivery.calls import Calls, prepare_socket
 from edge_app.delivery.compress import SMALLER, compressed, is_compressible
+from edge_app.delivery.endian import little_endian
 from edge_app.delivery.items import Item
 from edge_app.delivery.link import Receipt
 from edge_app.delivery.pace import Pace
@@ -241,6 +242,8 @@ class Link:
             dataset = dcmread(item.path)
             if dataset.file_meta.TransferSyntaxUID.is_compressed:
                 dataset.decompress(as_rgb=False, generate_instance_uid=False)
+            if item.transfer_syntax_uid == ExplicitVRBigEndian:
+                dataset = little_endian(dataset)
         except PYDICOM_ERRORS as error:
             raise SendError(
                 f"{item.path.name} cannot be sent uncompressed: {error}",

@@ -8,8 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
 from pynetdicom import AE, evt
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.sop_class import CTImageStorage, Verification
@@ -19,10 +26,12 @@ from edge_app.core.errors import NetworkError, SendError
 from edge_app.delivery.address import Address, parse_address
 from edge_app.delivery.dimse import PDU_BYTES, Link
 from edge_app.delivery.items import Item, data_set_of, items_of_instances
+from edge_app.store.inbox import Inbox
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
+from tests.instances import encode
 from tests.peers import free_port
-from tests.stored_studies import add_ct_study
+from tests.stored_studies import add_ct_study, ct_slice
 
 SETTINGS = DeliverySettings(connect_timeout_s=60.0, answer_timeout_s=60.0, stalled_timeout_s=60.0)
 
@@ -185,3 +194,35 @@ def test_a_connection_that_does_not_come_about_is_cut_and_keeps_no_process_from_
     while connecting:
         connecting.pop().join()
     _collect_sockets()
+
+
+@pytest.mark.parametrize("takes", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+@pytest.mark.parametrize("came", [ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian])
+def test_a_peer_that_takes_no_retired_syntax_gets_the_same_values_in_another(
+    tmp_path: Path, came: str, takes: str
+) -> None:
+    original, got = ct_slice(1, 1), []
+    sent = ct_slice(1, 1)
+    sent.add_new(0x00281221, "OW", b"\1\0\2\0")
+    original.add_new(0x00281221, "OW", b"\1\0\2\0")
+    if came == ExplicitVRBigEndian:
+        for keyword in ("PixelData", "SegmentedRedPaletteColorLookupTableData"):
+            sent[keyword].value = np.frombuffer(sent[keyword].value, "<u2").astype(">u2").tobytes()
+
+    def store(event: evt.Event) -> int:
+        event.dataset.file_meta = event.file_meta
+        got.append(event.dataset)
+        return 0x0000
+
+    with Ledger(StorePaths(tmp_path / "store"), "test") as ledger:
+        Inbox(ledger, min_free_bytes=0).add_instance(
+            encode(sent, came), sop_uid=sent.SOPInstanceUID, sop_class_uid=sent.SOPClassUID, transfer_syntax_uid=came,
+            association_id="test", source_aet="SCANNER",
+        )  # fmt: skip
+        (item,) = items_of_instances(ledger.instances(), ledger.paths)
+        with peer(store, takes) as address, Link(address, SETTINGS, [item], lambda: True) as link:
+            assert link.send(item).accepted
+    (received,) = got
+    assert np.array_equal(received.pixel_array, original.pixel_array)
+    del received.file_meta
+    assert [(e.tag, e.value) for e in received] == [(e.tag, e.value) for e in original]
