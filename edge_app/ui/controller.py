@@ -18,6 +18,7 @@ from edge_app.ui.hand_over import card
 from edge_app.ui.heat import HeatMap
 from edge_app.ui.presenter import awaited, is_locked, present, shown_study
 from edge_app.ui.reader import Frame, StoreReader
+from edge_app.ui.result_texts import named_finding
 from edge_app.ui.review import Review, review_of
 from edge_app.ui.rules import case_state, state_of
 from edge_app.ui.screen_model import ScreenModel
@@ -325,8 +326,9 @@ class Controller(QObject):
         if frame is not None and frame.row_spacing_mm and frame.column_spacing_mm:
             spacing = (frame.row_spacing_mm, frame.column_spacing_mm)
         heat = None
-        if model.view.caption and model.study_uid is not None:
-            label = "ischemic" if model.state is ScreenState.ISCHAEMIC else "hemorrhage"
+        study = self._study
+        if model.view.caption and model.study_uid is not None and study is not None and study.result is not None:
+            label = named_finding(study.result)
             keys = [key.sop_uid for key in model.key_slices]
             self._frames.request_heat(model.study_uid, model.revision, keys, label)
             heat = self._frames.heat(viewer.current)

@@ -19,7 +19,7 @@ from edge_app.ui.snapshot import Snapshot, StudyView
 from edge_app.ui.states import RESULT_STATES, TERMINAL_STATES, ScreenState
 from edge_app.ui.strings import STRINGS, reason_text, text
 
-__all__ = ["about_ischaemia", "evidence", "has_score", "result_texts", "second_finding"]
+__all__ = ["about_ischaemia", "evidence", "has_score", "named_finding", "result_texts", "second_finding"]
 
 _BANDS = {
     ScreenState.HAEMORRHAGE: ("hemorrhage", "high"),
@@ -174,6 +174,14 @@ def about_ischaemia(state: ScreenState, reason: Reason | None) -> bool:
         and reason.code == _SCORE_DECIDED
         and text("finding.ischaemic", "en") in reason.text
     )
+
+
+def named_finding(result: StudyResult) -> str:
+    """Return the class that a result names: ischaemic signs also where their score lies between the thresholds."""
+    reason = result.reasons[0] if result.reasons else None
+    state = RESULT_OF.get(result.verdict) if result.verdict else None
+    ischaemic = state is ScreenState.ISCHAEMIC or (state is not None and about_ischaemia(state, reason))
+    return "ischemic" if ischaemic else "hemorrhage"
 
 
 def has_score(state: ScreenState, reason: Reason | None) -> bool:

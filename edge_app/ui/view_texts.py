@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from edge_app.core.types import StudyResult, Verdict
+from edge_app.core.types import StudyResult
 from edge_app.ui import formats
+from edge_app.ui.result_texts import named_finding
 from edge_app.ui.screen_model import KeySlice, StripBar, ViewTexts
 from edge_app.ui.snapshot import Snapshot, StudyView
 from edge_app.ui.strings import text
@@ -68,18 +69,17 @@ def strip_bars(viewer: ViewerModel, result: StudyResult | None) -> tuple[StripBa
     keys: tuple[str, ...] = ()
     if result is not None:
         keys = result.key_slices
-        classes = ("ischemic",) if result.verdict is Verdict.ISCHEMIC else ("hemorrhage",)
+        name = named_finding(result)
         for row in result.slices:
             if row.probabilities:
-                values[row.sop_uid] = max(row.probabilities.get(name, 0.0) for name in classes)
+                values[row.sop_uid] = row.probabilities.get(name, 0.0)
     return tuple(StripBar(values.get(uid), uid in keys) for uid in viewer.slices)
 
 
 def strip_thresholds(snapshot: Snapshot, result: StudyResult | None) -> tuple[float, ...]:
     """Return the thresholds of the finding that the strip shows; nothing where the model's are not known."""
     facts = snapshot.models.get(result.model.sha256) if result and result.model else None
-    name = "ischemic" if result and result.verdict is Verdict.ISCHEMIC else "hemorrhage"
-    return facts.thresholds.get(name, ()) if facts else ()
+    return facts.thresholds.get(named_finding(result), ()) if facts and result else ()
 
 
 def key_slices(viewer: ViewerModel, result: StudyResult | None, seen: frozenset[str]) -> tuple[KeySlice, ...]:

@@ -10,6 +10,7 @@ from edge_app.core.types import ModelIdentity, StudyStatus, Verdict
 from edge_app.store.ledger import FrameRow
 from edge_app.triage.decision import ISCHAEMIA_OFF, ISCHAEMIA_TOO
 from edge_app.ui.desk import Desk
+from edge_app.ui.model_facts import ModelFacts
 from edge_app.ui.presenter import present
 from edge_app.ui.screen_model import BandKind, ScreenModel
 from edge_app.ui.snapshot import Snapshot
@@ -186,6 +187,10 @@ def test_the_strip_shows_the_finding_that_is_named() -> None:
     bleeding = show(snapshot(finished(Verdict.HEMORRHAGE))).strip
     assert bleeding[9].value == pytest.approx(0.9)
     assert show(snapshot(finished(Verdict.ISCHEMIC))).strip[9].value == pytest.approx(0.05)
+    between = finished(Verdict.INDETERMINATE, reason("Q-19", "ischaemic signs"))
+    facts = ModelFacts("", {"hemorrhage": (0.1, 0.8), "ischemic": (0.3, 0.6)}, ())
+    model = show(snapshot(between, models={"0" * 64: facts}))
+    assert (model.strip[9].value, model.thresholds) == (pytest.approx(0.05), (0.3, 0.6))
     assert show(snapshot(finished(None, reason("Q-02"), slices=()))).strip[9].value is None
 
 
