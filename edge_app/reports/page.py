@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from edge_app.core.clock import utc_iso
 from edge_app.core.types import SliceImage, Verdict
 from edge_app.reports.header import ReportInput, software
-from edge_app.reports.words import LIMITS, SYNTHETIC, aid, headline, lines, percent
+from edge_app.reports.words import LIMITS, SYNTHETIC, aid, headline, lines, minute, percent
 
 __all__ = ["HEIGHT", "WIDTH", "draw_page"]
 
@@ -145,7 +146,7 @@ def _picture(slice_image: SliceImage) -> Image.Image:
 
 def _model(draw: ImageDraw.ImageDraw, report: ReportInput) -> None:
     result = report.result
-    made = f"{software()}   result {report.created.astimezone():%Y-%m-%d %H:%M}   {len(result.slices)} slices"
+    made = f"{software()}   result {minute(utc_iso(report.created))}   {len(result.slices)} slices"
     if result.model is not None:
         made += f"   model {result.model.name} {result.model.version} #{result.model.sha256[:8]}   {result.backend}"
     synthetic = result.model is not None and result.model.synthetic

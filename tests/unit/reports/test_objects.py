@@ -3,10 +3,12 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import highdicom as hd
+import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -16,6 +18,7 @@ from pydicom.sr._concepts_dict import concepts
 from edge_app.core.errors import HeaderError
 from edge_app.reports import Kind, ModelFacts, make_reports
 from edge_app.reports.header import ReportInput, derived_uid
+from edge_app.reports.page import draw_page
 from edge_app.reports.words import headline
 from tests.stored_studies import ct_slice, ct_uid, study_result
 from tests.unit.reports.conftest import FACTS, INDEPENDENT, RESULTS, make_input
@@ -227,6 +230,18 @@ def test_the_page_is_an_rgb_picture_with_burned_in_identity(tmp_path: Path) -> N
     assert page.BurnedInAnnotation == "YES"
     assert page.pixel_array.shape == (720, 960, 3)
     assert tuple(page.pixel_array[150, 40]) == (0xA5, 0x0F, 0x25)
+
+
+def test_the_page_is_the_same_wherever_the_vehicle_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its times stand beside those of the readings, which are in UTC.
+    pages = []
+    for zone in ("UTC", "CET-1"):
+        with monkeypatch.context() as there:
+            there.setenv("TZ", zone)
+            time.tzset()
+            pages.append(draw_page(make_input(RESULTS["haemorrhage"])))
+        time.tzset()
+    assert np.array_equal(*pages)
 
 
 def test_the_page_of_a_real_model_has_no_synthetic_band() -> None:
