@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
 
 from edge_app.core.logs import short
+from edge_app.core.types import StudyStatus
 from edge_app.store.ledger import Ledger
 from edge_app.store.self_tests import self_test_uids
 
@@ -47,7 +48,10 @@ class CaseTimes:
 
 
 def case_times(ledger: Ledger) -> list[CaseTimes]:
-    """Return the times of all cases, oldest first; the newest revision of a result counts."""
+    """Return the times of all cases, oldest first; the newest revision of a result counts, and what followed it.
+
+    A case whose images are still coming, or come again, has no result: the one before was about others.
+    """
     own = self_test_uids(ledger)
     slices = {
         row[0]: row[1:]
@@ -57,19 +61,23 @@ def case_times(ledger: Ledger) -> list[CaseTimes]:
     }
     seen = _first(
         ledger,
-        "SELECT json_extract(body, '$.study_uid'), MIN(at_utc) FROM audit WHERE event = 'screen_shown' "
-        "AND COALESCE(json_extract(body, '$.revision'), 0) > 0 GROUP BY 1",
+        "SELECT json_extract(body, '$.study_uid'), json_extract(body, '$.revision'), MIN(at_utc) FROM audit "
+        "WHERE event = 'screen_shown' GROUP BY 1, 2",
     )
-    delivered = _first(ledger, "SELECT study_uid, MAX(at_utc) FROM deliveries WHERE state = 'sent' GROUP BY study_uid")
-    answered = _first(ledger, "SELECT study_uid, MIN(at_utc) FROM acknowledgements GROUP BY study_uid")
+    sent = ledger.read("SELECT study_uid, MAX(at_utc) FROM deliveries WHERE state = 'sent' GROUP BY study_uid")
+    delivered = {str(study_uid): str(at_utc) for study_uid, at_utc in sent}
+    answered = _first(ledger, "SELECT study_uid, revision, MIN(at_utc) FROM acknowledgements GROUP BY 1, 2")
     found = []
     for study in ledger.studies():
         uid = study.study_uid
         if uid in own:
             continue
         first, last, images = slices.get(uid, (study.first_utc, "", 0))
-        result, times = ledger.latest_result(uid), ledger.result_times(uid)
+        is_open = study.status in (StudyStatus.RECEIVING, StudyStatus.ANALYSING)
+        result, times = (None, None) if is_open else (ledger.latest_result(uid), ledger.result_times(uid))
         at = times[0] if times else ""
+        this = (uid, result.revision if result else 0)
+        seen_utc, answered_utc = seen.get(this, ""), answered.get(this, "")
         scan = _scan_utc(str(study.patient.get("acquired_at") or ""))
         found.append(
             CaseTimes(
@@ -79,18 +87,18 @@ def case_times(ledger: Ledger) -> list[CaseTimes]:
                 first_slice_utc=first,
                 last_slice_utc=last,
                 result_utc=at,
-                seen_utc=seen.get(uid, ""),
+                seen_utc=seen_utc,
                 delivered_utc=delivered.get(uid, ""),
-                acknowledged_utc=answered.get(uid, ""),
+                acknowledged_utc=answered_utc,
                 images=int(images),
                 status=study.status.value,
                 verdict=result.verdict.value if result and result.verdict else "",
                 scan_to_first_slice_s=_span(scan, first),
                 first_to_last_slice_s=_span(first, last),
                 last_slice_to_result_s=_span(last, at),
-                result_to_seen_s=_span(at, seen.get(uid, "")),
+                result_to_seen_s=_span(at, seen_utc),
                 result_to_delivered_s=_span(at, delivered.get(uid, "")),
-                result_to_acknowledged_s=_span(at, answered.get(uid, "")),
+                result_to_acknowledged_s=_span(at, answered_utc),
                 ct_clock_offset_s=_offset(scan, first),
             )
         )
@@ -114,8 +122,9 @@ def from_csv(text: str) -> list[dict[str, str]]:
     return [dict(row) for row in csv.DictReader(io.StringIO(text))]
 
 
-def _first(ledger: Ledger, sql: str) -> dict[str, str]:
-    return {str(row[0]): str(row[1]) for row in ledger.read(sql) if row[0] is not None}
+def _first(ledger: Ledger, sql: str) -> dict[tuple[str, int], str]:
+    """Return the first moment of each revision of each study's result."""
+    return {(str(row[0]), int(row[1])): str(row[2]) for row in ledger.read(sql) if row[0] is not None and row[1]}
 
 
 def _scan_utc(acquired_at: str) -> str:

@@ -20,7 +20,8 @@ from edge_app.core.findings import Finding
 from edge_app.core.types import StudyResult, StudyStatus, Verdict
 from edge_app.simulator import make_study, to_datasets
 from edge_app.store.ledger import Ledger
-from edge_app.store.self_tests import announce
+from edge_app.store.proofs import Acknowledgement, add_acknowledgement
+from edge_app.store.self_tests import announce, self_test_uids
 from edge_app.watch.fleet import read_fleet
 from edge_app.watch.http import HealthServer
 from edge_app.watch.metrics import LedgerCollector, registry_of, write_textfile
@@ -107,6 +108,21 @@ def test_the_times_of_a_case_leave_out_self_tests_and_patients(ledger: Ledger) -
     assert row["delivered_utc"] == "" and row["result_to_delivered_s"] == ""
     assert NUMBER not in text and "Named" not in text
     assert row["case"] in timeline_svg([case])
+
+
+def test_times_after_a_revision_are_those_of_the_revision(ledger: Ledger) -> None:
+    (first,) = case_times(ledger)
+    (uid,) = {row.study_uid for row in ledger.instances()} - self_test_uids(ledger)
+    add_acknowledgement(ledger, Acknowledgement(uid, 1, "notify", "Dr. Weiss", "", first.result_utc))
+    ledger.put_study(uid, StudyStatus.RECEIVING)
+    (waiting,) = case_times(ledger)
+    assert (waiting.verdict, waiting.result_utc, waiting.seen_utc, waiting.last_slice_to_result_s) == ("", "", "", None)
+    ledger.add_result(outcome(uid), last_instance_id=99)
+    (revised,) = case_times(ledger)
+    assert revised.result_utc > first.result_utc
+    assert (revised.seen_utc, revised.acknowledged_utc, revised.result_to_acknowledged_s) == ("", "", None)
+    ledger.audit("screen_shown", {"study_uid": uid, "revision": 2, "state": "haemorrhage"})
+    assert (case_times(ledger)[0].result_to_seen_s or -1.0) >= 0.0
 
 
 def test_the_picture_is_drawn_without_a_case_too() -> None:
