@@ -38,6 +38,9 @@ def headline(evaluation: Mapping[str, Any]) -> list[str]:
     lines += _trained_elsewhere(evaluation["networks"], evaluation["data"]["content_sha256"])
     lines += _one_source(evaluation["data"]["studies"])
     lines += _hanging_on_one(evaluation["validation"]["studies"], evaluation["targets"]["sensitivity"])
+    masks = evaluation["heat_map"]["slices_with_masks"]
+    if evaluation["heat_map"]["passed"] and (unseen := [name for name in FINDINGS if not masks[name]]):
+        lines.append(f"heat maps passed without a single {unseen[0]} mask: whether they find it is not known")
     if side == "validation":
         lines.append("validation only: weights and thresholds were chosen on these studies; the test split is closed")
     openings = evaluation["openings"]["of_this_split"]

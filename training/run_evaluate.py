@@ -22,7 +22,7 @@ from torch import nn
 
 from edge_app.core.clock import utc_iso, utc_now
 from edge_app.core.errors import TrainingError
-from edge_app.core.types import CLASSES
+from edge_app.core.types import CLASSES, FINDINGS
 from edge_app.inference.manifest import Calibration
 from edge_app.store.lock import hold_alone
 from training import calibrate
@@ -41,6 +41,7 @@ from training.operating import operating_table, release_gates
 from training.reliability import judge_calibration
 from training.report_html import report_html
 from training.run_patient import load_patient
+from training.shards import class_counts
 from training.shortcuts import answers_without_brain, contrast_within_sources
 from training.source_probe import probe_sources
 from training.targets import study_targets
@@ -193,7 +194,10 @@ def _judge_maps(model: nn.Module, validation: _Side) -> dict[str, Any]:
     """Return whether heat maps find the lesions of validation studies, where masks say where these are."""
     data, patients = validation.data, validation.patients
     shown = np.flatnonzero(data.mask_known & (data.labels > 0))
-    return judge_heat_maps(model, data, shown, [patients[study] for study in data.study_of_slice[shown]])
+    judged = judge_heat_maps(model, data, shown, [patients[study] for study in data.study_of_slice[shown]])
+    return judged | {
+        "slices_with_masks": {n: count for n, count in class_counts(data.labels[shown]).items() if n in FINDINGS}
+    }
 
 
 def _belong_together(run: EvaluateRun, cache: FeatureCache, described: dict[str, Any]) -> None:

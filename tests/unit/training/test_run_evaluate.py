@@ -16,6 +16,7 @@ from edge_app.cli import main
 from edge_app.core.types import CLASSES
 from edge_app.inference.manifest import Calibration, Manifest
 from training import targets
+from training.evaluation_text import headline
 from training.experiment import load_image_network, save_image_network
 from training.families import Classifier
 from training.image_model import DEMO_ARCHITECTURE
@@ -121,6 +122,16 @@ def test_networks_that_learnt_from_another_split_are_told_at_the_head(
     assert run(f"train evaluate {folders} --device cpu --side validation --cases 0") == 0
     seen = json.loads((tmp_path / "patient" / EVALUATION).read_text())
     assert any(line.startswith("the patient network learnt from other data") for line in seen["headline"])
+
+
+@pytest.mark.requirement("R38")
+def test_heat_maps_that_were_judged_on_one_finding_alone_are_told_at_the_head(evaluation: dict[str, Any]) -> None:
+    assert evaluation["heat_map"]["slices_with_masks"]["hemorrhage"] == 0  # RSNA has no masks
+    assert evaluation["heat_map"]["slices_with_masks"]["ischemic"] > 0
+    passed = {**evaluation, "heat_map": {**evaluation["heat_map"], "passed": True}}
+    said = "heat maps passed without a single hemorrhage mask"
+    assert any(line.startswith(said) for line in headline(passed))
+    assert not any(line.startswith("heat maps") for line in evaluation["headline"])
 
 
 def test_what_the_bundle_needs_to_know_fits_its_manifest(experiment: Path, evaluation: dict[str, Any]) -> None:
