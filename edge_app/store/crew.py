@@ -32,9 +32,13 @@ class CrewEntry:
 def note_crew(ledger: Ledger, study_uid: str, kind: str, body: dict[str, Any]) -> None:
     """Keep an entry, with its audit record and what it sends to the centre, in one transaction.
 
-    ``notify`` queues a notice; what the report speaks of (`edge_app.store.editions.REVISING`) queues a new edition.
+    ``announced`` gets the id of the last instance before it, by which the study that follows is known whatever the
+    wall clock does. ``notify`` queues a notice; what the report speaks of (`edge_app.store.editions.REVISING`) queues
+    a new edition.
     """
     with ledger.transaction() as db:
+        if kind == "announced":
+            body = {**body, "after_instance": db.execute("SELECT COALESCE(MAX(id), 0) FROM instances").fetchone()[0]}
         cursor = db.execute(
             "INSERT INTO crew (study_uid, kind, body, at_utc) VALUES (?, ?, ?, ?)",
             (study_uid, kind, json.dumps(body), utc_iso(utc_now())),

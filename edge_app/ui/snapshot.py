@@ -154,7 +154,7 @@ class SnapshotSource:
         # By arrival, not by the wall clock: after it was set back, another patient's study would stay the current one.
         order = sorted(
             (rows.keys() | self._arrivals.keys()) - self_test_uids(self._ledger),
-            key=lambda uid: (self._arrivals.get(uid, _Arrivals()).first_id, self._first_utc(uid, rows)),
+            key=lambda uid: (self._first_id(uid), self._first_utc(uid, rows)),
             reverse=True,
         )
         chosen = order[:CASES_SHOWN]
@@ -216,11 +216,19 @@ class SnapshotSource:
         """Return the first study that came after an announcement and not too late; `order` has the newest first."""
         if announced is None:
             return None
-        later = [uid for uid in order if self._first_utc(uid, rows) > announced.at_utc]
+        after = announced.body.get("after_instance")
+        later = [
+            uid
+            for uid in order
+            if (self._first_utc(uid, rows) > announced.at_utc if after is None else self._first_id(uid) > after)
+        ]
         if not later:
             return None
         waited = _utc(self._first_utc(later[-1], rows)) - _utc(announced.at_utc)
         return later[-1] if waited.total_seconds() < ANNOUNCED_S else None
+
+    def _first_id(self, uid: str) -> int:
+        return self._arrivals.get(uid, _Arrivals()).first_id
 
     def _first_utc(self, uid: str, rows: Mapping[str, Any]) -> str:
         seen = self._arrivals.get(uid)

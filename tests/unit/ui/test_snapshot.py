@@ -187,6 +187,22 @@ def test_what_was_announced_belongs_to_the_next_study_and_to_no_other(tmp_path: 
 
 
 @pytest.mark.requirement("R43", "R55")
+def test_last_known_well_goes_to_the_next_patient_although_the_clock_was_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Ledger(StorePaths(tmp_path), "screen") as ledger:
+        arrive(ledger, "1.1", 1)
+        note_crew(ledger, "", "announced", {"over": False})
+        note_crew(ledger, "", "lkw", {"at": "2026-03-14T13:00:00+00:00"})
+        with monkeypatch.context() as set_back:
+            set_back.setattr("edge_app.store.ledger.utc_now", lambda: utc_now() - timedelta(hours=1))
+            arrive(ledger, "1.2", 1)
+        arrive(ledger, "1.3", 1)
+        taken = {study.study_uid: study.announced_lkw is not None for study in SnapshotSource(ledger).read().studies}
+        assert taken == {"1.1": False, "1.2": True, "1.3": False}
+
+
+@pytest.mark.requirement("R43", "R55")
 @pytest.mark.parametrize(("late_s", "taken"), [(ANNOUNCED_S - 60, True), (ANNOUNCED_S + 60, False)])
 def test_a_study_that_comes_too_late_is_not_of_the_patient_who_was_announced(
     late_s: float, taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
