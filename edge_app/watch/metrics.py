@@ -69,13 +69,14 @@ class LedgerCollector(Collector):
 
     def _studies(self) -> Iterable[Metric]:
         images = CounterMetricFamily("msu_instances_received", "Objects that were acknowledged")
-        images.add_metric([], float(self._number("SELECT COALESCE(MAX(id), 0) FROM instances")))
+        # A counter never goes back: neither when a study is removed to make room, nor after a self-test.
+        images.add_metric([], float(self._number("SELECT MAX(seq) FROM sqlite_sequence WHERE name = 'instances'")))
         yield images
         results = CounterMetricFamily("msu_results", "Results by status and verdict", labels=["status", "verdict"])
         delays_s: list[float] = []
         rows = self._ledger.read(
             "SELECT json_extract(body, '$.status'), COALESCE(json_extract(body, '$.verdict'), ''), COUNT(*) "
-            "FROM results GROUP BY 1, 2"
+            "FROM results WHERE study_uid NOT IN (SELECT study_uid FROM self_tests) GROUP BY 1, 2"
         )
         for status, verdict, count in rows:
             results.add_metric([str(status), str(verdict)], float(count))
@@ -106,7 +107,7 @@ class LedgerCollector(Collector):
         yield audit
 
     def _number(self, sql: str) -> int:
-        return int(self._ledger.read(sql)[0][0])
+        return int(self._ledger.read(sql)[0][0] or 0)
 
 
 def registry_of(collector: LedgerCollector) -> CollectorRegistry:

@@ -21,7 +21,8 @@ from edge_app.core.types import StudyResult, StudyStatus, Verdict
 from edge_app.simulator import make_study, to_datasets
 from edge_app.store.ledger import Ledger
 from edge_app.store.proofs import Acknowledgement, add_acknowledgement
-from edge_app.store.self_tests import announce, self_test_uids
+from edge_app.store.retention import delivered_studies, remove_study
+from edge_app.store.self_tests import announce, finish, self_test_uids
 from edge_app.watch.fleet import read_fleet
 from edge_app.watch.http import HealthServer
 from edge_app.watch.metrics import LedgerCollector, registry_of, write_textfile
@@ -76,10 +77,32 @@ def test_the_metrics_count_what_the_ledger_holds_and_name_nobody(ledger: Ledger,
     assert values["msu_fit",] == 0 and values["msu_finding_ok", "Heat", "F-09"] == 0
     assert values["msu_process_alive", "receive"] == 1
     assert values["msu_disk_free_bytes",] == 5 << 30
-    assert values["msu_results_total", "result", "hemorrhage"] == 2
+    assert values["msu_results_total", "result", "hemorrhage"] == 1  # the other one is a self-test's
     assert values["msu_last_slice_to_result_seconds", "0.5"] == 1.5
     assert values["msu_outbox_items", "images", "queued"] == 1
     assert NUMBER not in text and "Named" not in text
+
+
+def test_no_counter_goes_back_when_a_self_test_is_removed_or_room_is_made(ledger: Ledger) -> None:
+    def counters() -> dict[tuple[str, ...], float]:
+        return {
+            (sample.name, *sample.labels.values()): sample.value
+            for metric in LedgerCollector(ledger).collect()
+            if metric.type == "counter"
+            for sample in metric.samples
+        }
+
+    before = counters()
+    for uid in self_test_uids(ledger):
+        finish(ledger, uid, "passed", {})
+    with ledger.transaction() as db:
+        db.execute("UPDATE outbox SET state = 'sent'")
+    for uid in delivered_studies(ledger):
+        assert remove_study(ledger, uid)
+    assert not ledger.instances()
+    after = counters()
+    assert {key: value for key, value in before.items() if after.get(key, 0.0) < value} == {}
+    assert after["msu_results_total", "result", "hemorrhage"] == 1.0
 
 
 def test_health_answers_200_only_when_fit_and_only_on_its_paths(ledger: Ledger) -> None:
