@@ -51,7 +51,9 @@ def build_plan(trt: Any, request: BuildRequest, make_monitor: Monitor, cancelled
     logger = make_logger(trt)
     plan, flags, cache = _build_once(trt, request, logger, make_monitor, version, strong=True)
     reason = ""
-    if plan is None and not cancelled() and kind_of(logger.lines) == "build" and weak_typing_allowed(version):
+    # "No implementation for node" may be want of memory; a node says so as well that has none in the type it must have.
+    maybe_typing = kind_of(logger.lines) in ("build", "probably memory")
+    if plan is None and not cancelled() and maybe_typing and weak_typing_allowed(version):
         reason = f"the strongly typed build failed: {'; '.join(logger.lines) or 'TensorRT gave no reason'}"
         logger.lines.clear()
         plan, flags, cache = _build_once(trt, request, logger, make_monitor, version, strong=False)

@@ -114,6 +114,12 @@ def test_only_10_3_falls_back_to_weak_typing_and_says_why(request_: BuildRequest
         build(request_, Script(strong_build_fails=True), version="10.13.3.9")
 
 
+def test_a_node_without_an_implementation_in_its_type_is_tried_weakly_typed(request_: BuildRequest) -> None:
+    said = "10: Could not find any implementation for node {ForeignNode[/blocks.0]}"
+    report = build(request_, Script(strong_build_fails=True, build_log=[said]), version="10.3.0")
+    assert report.typing == "weak" and said in report.typing_reason
+
+
 def test_want_of_memory_is_no_reason_for_weak_typing(request_: BuildRequest) -> None:
     script = Script(strong_build_fails=True, build_log=["out of memory"])
     with pytest.raises(EngineError, match="out of memory"):
