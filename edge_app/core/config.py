@@ -41,7 +41,7 @@ _DESTINATION = rf"((dicoms?://)?{_DICOM_PEER}|hl7s?://[^@\s/:]+:[0-9]{{1,5}}|(st
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 def _check_address(peer: str) -> str:

@@ -30,6 +30,7 @@ def test_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:
         ('[receiver]\naet = "A NAME THAT IS TOO LONG"\n', "receiver.aet"),
         ('[analysis]\nischaemia_output = "maybe"\n', "analysis.ischaemia_output"),
         ("[completeness]\nquiet_s = 60.0\n", "completeness.quiet_s"),
+        ("[analysis]\ntimeout_s = inf\n", "analysis.timeout_s"),
         ('[receiver]\npeers = ["CT1"]\n', "receiver.peers.0"),
         ('[receiver]\npeers = ["CT1@10.0.0.999"]\n', "receiver.peers.0"),
         ('[receiver]\nhost = "0.0.0.0"\n', "receiver"),

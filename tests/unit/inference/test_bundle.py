@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +117,7 @@ def test_a_missing_field_is_refused_by_name(folder: Path, field: str) -> None:
         (lambda body: body["calibration"].update(method="platt"), "platt"),
         (lambda body: body["patient"].update(labels="findings"), "calibration is for softmax"),
         (lambda body: body["image"].update(labels="others"), "image.labels"),
+        (lambda body: body["patient"].update(distance_threshold=math.inf), "distance_threshold"),
     ],
 )
 def test_a_manifest_of_another_kind_is_refused(folder: Path, change: Callable[..., object], named: str) -> None:
