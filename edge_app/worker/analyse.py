@@ -200,8 +200,10 @@ class StudyAnalysis:
         poor = check_quality(stack, measures)
         with self.timed("patient_model"):
             patient = models.patient.predict(scores, [stack.positions_mm[index] for index in seen])
+        # Rounded first: whoever compares what is written with the thresholds finds the verdict.
+        probabilities = named(patient.probabilities.values())
         decision = decide(
-            patient.probabilities,
+            probabilities,
             models.manifest.operating_points,
             distance=patient.distance,
             distance_threshold=patient_model.distance_threshold,
@@ -215,7 +217,7 @@ class StudyAnalysis:
         return replace(
             result,
             verdict=decision.verdict,
-            probabilities=named(patient.probabilities.values()),
+            probabilities=probabilities,
             reasons=decision.reasons,
             key_slices=tuple(scores[key].sop_uid for key in keys),
             quality=result.quality + ((part,) if thinned else ()) + decision.remarks,

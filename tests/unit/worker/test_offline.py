@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from edge_app.core.config import AnalysisSettings
 from edge_app.core.errors import InputError
 from edge_app.core.reasons import SCANNER_REMARK
 from edge_app.core.types import CLASSES, StudyResult, StudyStatus, Verdict
+from edge_app.inference.predict import PatientScores
 from edge_app.simulator import make_study, write_study
 from edge_app.triage.decision import ISCHAEMIA_OFF
 from edge_app.worker.models import Models, load_models
@@ -208,6 +210,20 @@ def test_a_scanner_nobody_validated_is_remarked_on_or_gets_no_result(models: Mod
     known = analyse(models, head_folder, settings=named)
     assert known.status is StudyStatus.RESULT
     assert SCANNER_REMARK not in known.quality
+
+
+@pytest.mark.requirement("R25")
+def test_the_verdict_is_what_the_written_score_says_at_the_threshold(models: Models, head_folder: Path) -> None:
+    t_hi = models.manifest.operating_points["hemorrhage"].t_hi
+
+    class AtThreshold:
+        def predict(self, scores: Sequence[object], positions_mm: Sequence[float]) -> PatientScores:
+            found = {"negative": 0.1, "hemorrhage": t_hi - 1e-9, "ischemic": 0.0}
+            return PatientScores(found, np.ones(len(scores), np.float32), 0.0)
+
+    result = analyse(replace(models, patient=AtThreshold()), head_folder)
+    assert result.probabilities is not None
+    assert (result.probabilities["hemorrhage"] >= t_hi, result.verdict) == (True, Verdict.HEMORRHAGE)
 
 
 @pytest.mark.requirement("R21")
