@@ -10,7 +10,7 @@ from edge_app.store.crew import CrewEntry
 from edge_app.triage.decision import ISCHAEMIA_OFF
 from edge_app.ui import formats
 from edge_app.ui.facts import Moment, sending_is_off
-from edge_app.ui.identity import case_tag, display_name
+from edge_app.ui.identity import case_tag, display_name, identifier_words
 from edge_app.ui.notice_texts import notice_words
 from edge_app.ui.result_texts import about_ischaemia, has_score, second_finding
 from edge_app.ui.review import opinion_of, review_of
@@ -147,7 +147,7 @@ def _patient(study: StudyView, language: str, now: Moment, *, hidden: bool) -> s
     parts = [
         display_name(study, language, hidden=hidden),
         f"*{birth}" if birth else "",
-        "" if hidden else formats.clean(study.patient.get("id"), 20),
+        "" if hidden else identifier_words(study, language),
         text("card.confirmed", language, at=_at(confirmed, now)) if confirmed else text("card.unconfirmed", language),
     ]
     return " · ".join(part for part in parts if part)
@@ -213,6 +213,12 @@ def _notified(study: StudyView, language: str, now: Moment) -> str:
     return notice_words(study, language, now) or text("card.not_notified", language)
 
 
+def _identity(study: StudyView) -> str:
+    if "corrected_identity" in study.crew:
+        return "CORRECTED"
+    return "confirmed" if "identity" in study.crew else "UNCONFIRMED"
+
+
 def _qr(study: StudyView, state: ScreenState, now: Moment) -> str:
     """Return the card for machines: English words, one `key=value` a line, no name and no birth date (R83)."""
     result, lkw, patient = study.result, lkw_of(study), study.patient
@@ -234,7 +240,7 @@ def _qr(study: StudyView, state: ScreenState, now: Moment) -> str:
         "model": _model(result),
         "rev": str(result.revision) if result else "",
         "synthetic": "YES" if result and result.model and result.model.synthetic else "",
-        "id": "confirmed" if "identity" in study.crew else "UNCONFIRMED",
+        "id": _identity(study),
         "crew": f"{opinion.body['opinion']} {opinion.body.get('by') or ''}" if opinion else "",
         "neuro": str(second.body.get("reading")) if second else "",
         "images": "reviewed" if review_of(study) else "not reviewed",

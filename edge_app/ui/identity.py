@@ -9,7 +9,7 @@ from edge_app.ui import formats
 from edge_app.ui.snapshot import StudyView
 from edge_app.ui.strings import text
 
-__all__ = ["HIDDEN", "case_tag", "display_name", "order_lines", "similar_today"]
+__all__ = ["HIDDEN", "case_tag", "display_name", "identifier_words", "order_lines", "similar_today"]
 
 HIDDEN = "• • •"
 """What the privacy curtain leaves of an identity."""
@@ -36,6 +36,18 @@ def display_name(study: StudyView, language: str, limit: int = 40, *, hidden: bo
     if name and not raw.upper().startswith("EMERGENCY"):
         return name
     return text("name_unknown", language, tag=case_tag(study, language))
+
+
+def identifier_words(study: StudyView, language: str) -> str:
+    """Return the patient's identifier, "" without one; where it was corrected on board, that one and the images'.
+
+    Every report that leaves names both (`edge_app.reports.words`): the crew must not read out the other one alone.
+    """
+    images, entry = formats.clean(study.patient.get("id"), 20), study.crew.get("corrected_identity")
+    if entry is not None:
+        identifier = formats.clean(entry.body.get("patient_id"), 20)
+        return text("id.corrected", language, id=identifier or "-", images=images or "-")
+    return text("id", language, id=images) if images else ""
 
 
 def order_lines(study: StudyView, language: str) -> tuple[str, ...]:

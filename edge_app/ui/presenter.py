@@ -16,7 +16,7 @@ from edge_app.ui.actions import actions, heat_map_possible
 from edge_app.ui.desk import Desk, Sheet, is_active
 from edge_app.ui.facts import Moment, sending_is_off, waits_s
 from edge_app.ui.hand_over import delivery_words, verdict_words
-from edge_app.ui.identity import HIDDEN, display_name, similar_today
+from edge_app.ui.identity import HIDDEN, display_name, identifier_words, similar_today
 from edge_app.ui.result_texts import about_ischaemia, result_texts
 from edge_app.ui.review import review_of
 from edge_app.ui.rules import case_state, state_of
@@ -225,11 +225,10 @@ def _details(study: StudyView, language: str) -> str:
     about = " ".join(part for part in (str(age) if age is not None else "", sex) if part)
     # An order that fits gives what the scanner was not told.
     order = study.order.order if study.order else None
-    identifier = formats.clean(patient.get("id"), 20)
     accession = formats.clean(patient.get("accession") or (order.accession_number if order else ""), 16)
     parts = [
         " ".join(part for part in (f"*{birth}" if birth else "", f"({about})" if about else "") if part),
-        text("id", language, id=identifier) if identifier else "",
+        identifier_words(study, language),
         text("accession", language, accession=accession) if accession else "",
         study_time(patient, language),
     ]

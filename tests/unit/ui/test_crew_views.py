@@ -222,6 +222,22 @@ def test_the_card_says_what_has_not_been_done_and_who_has_answered() -> None:
         assert part in words
 
 
+@pytest.mark.requirement("R75")
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_corrected_identifier_stands_on_screen_and_card_as_in_the_reports(language: str) -> None:
+    crew = {"identity": entry("identity", 1), "corrected_identity": entry("corrected_identity", 2, patient_id="P-77")}
+    case = replace(finished(Verdict.HEMORRHAGE), patient=PATIENT, crew=crew)
+    whole = card(snapshot(case), case, language, MOMENT)
+    model = present(
+        snapshot(case), ViewerModel("1.2", ("1.2.3.1",)), Desk(language=language), MOMENT, site=ScreenSettings()
+    )
+    said = "ID P-77 CORRECTED, images 4711" if language == "en" else "ID P-77 KORRIGIERT, Bilder 4711"
+    assert said in whole.lines[0][1] and said in model.patient.details
+    assert "id=CORRECTED" in whole.qr and "P-77" not in whole.qr
+    hidden = card(snapshot(case), case, language, MOMENT, hidden=True)
+    assert "P-77" not in hidden.lines[0][1]
+
+
 @pytest.mark.requirement("R81")
 def test_the_curtain_hides_who_it_is_everywhere() -> None:
     case = replace(finished(Verdict.HEMORRHAGE), patient=PATIENT)
