@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
@@ -245,9 +245,10 @@ class Controller(QObject):
             study, now = self._study, self._now()
             waiting = None if study else awaited(self._snapshot, self._desk, now)
             step = tap(self._desk, action, study, now, self._site, awaited=waiting)
+            if step.save_card:  # its entry says that it was saved: the reader keeps it once that is so
+                self._save_card(step.entries)
+                step = replace(step, entries=())
             self._take(step)
-            if step.save_card:
-                self._save_card()
         self._show()
 
     def _on_image_tapped(self, x: float, y: float) -> None:
@@ -267,7 +268,7 @@ class Controller(QObject):
         if step.entries:
             self._reader.keep(step.entries)
 
-    def _save_card(self) -> None:
+    def _save_card(self, entries: Sequence[Entry]) -> None:
         study = self._study
         if study is not None and self._snapshot is not None and self._desk is not None:
             now, hidden = self._now(), self._desk.curtain
@@ -275,7 +276,8 @@ class Controller(QObject):
             whole = card(self._snapshot, study, self._desk.language, now, state, hidden=hidden)
             marks = tuple(band.text for band in self._present(self._snapshot, self._desk, self._viewer).bands)
             revision = study.result.revision if study.result else 0
-            self._reader.save(self._paths.hand_over(study.study_uid, revision), card_pdf(replace(whole, marks=marks)))
+            path = self._paths.hand_over(study.study_uid, revision)
+            self._reader.save(path, card_pdf(replace(whole, marks=marks)), entries)
 
     def _choose(self, study_uid: str) -> None:
         self._choose_quietly(study_uid if study_uid != self._newest_uid else None)

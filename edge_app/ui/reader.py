@@ -73,6 +73,7 @@ class _HeatMaps:
 class _Save:
     path: Path
     content: bytes
+    entries: tuple[Entry, ...]
 
 
 class _Beat:
@@ -121,9 +122,9 @@ class StoreReader(QThread):
         """Ask for the heat maps of a result's key slices."""
         self._requests.put(_HeatMaps(study_uid, revision, tuple(sop_uids), label))
 
-    def save(self, path: Path, content: bytes) -> None:
-        """Ask for a file to be written, whole or not at all."""
-        self._requests.put(_Save(path, content))
+    def save(self, path: Path, content: bytes, entries: Sequence[Entry]) -> None:
+        """Ask for a file to be written, whole or not at all, and for what says so to be kept once it is."""
+        self._requests.put(_Save(path, content, tuple(entries)))
 
     def beat(self) -> None:
         """Ask for a sign of life to be written. Called from a timer of the GUI thread: that is what must live."""
@@ -200,6 +201,8 @@ class _Loop:
                 write_atomically(request.path, request.content)
             except OSError as error:
                 _log.warning("the hand-over card cannot be saved: %s", type(error).__name__)
+            else:
+                self._answer(_Keep(request.entries))
 
     def _load(self, sop_uid: str, relative: str) -> Frame:
         path = Path(self._ledger.paths.root) / relative

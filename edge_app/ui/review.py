@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from edge_app.store.crew import CrewEntry
 from edge_app.ui.snapshot import StudyView
 
-__all__ = ["SEEN_AFTER_S", "STACK_SHARE", "Review", "opinion_of", "review_of"]
+__all__ = ["SEEN_AFTER_S", "STACK_SHARE", "Review", "opinion_of", "review_of", "saved_card_of"]
 
 SEEN_AFTER_S = 1.0
 """A key slice counts as seen after being shown for so long."""
@@ -62,6 +62,11 @@ def review_of(study: StudyView) -> CrewEntry | None:
 def opinion_of(study: StudyView) -> CrewEntry | None:
     """Return the crew's opinion, if it is about the result as it is now."""
     return _of_this_revision(study, "opinion")
+
+
+def saved_card_of(study: StudyView) -> CrewEntry | None:
+    """Return the entry that the hand-over card was saved, if it is about the result as it is now."""
+    return _of_this_revision(study, "hand_over")
 
 
 def _of_this_revision(study: StudyView, kind: str) -> CrewEntry | None:

@@ -18,6 +18,7 @@ from edge_app.ui.hand_over import card, lkw_words, verdict_words
 from edge_app.ui.identity import display_name, order_lines
 from edge_app.ui.notice_texts import is_outdated, must_call, notice_words
 from edge_app.ui.result_texts import evidence
+from edge_app.ui.review import saved_card_of
 from edge_app.ui.screen_model import LineKind, SheetButton, SheetLine, SheetModel
 from edge_app.ui.series_choice import can_choose, series_buttons
 from edge_app.ui.snapshot import Snapshot, StudyView
@@ -221,7 +222,7 @@ def _notify(c: _Case) -> _Sheet:
 
 def _hand_over(c: _Case) -> _Sheet:
     whole = card(c.snapshot, c.study, c.desk.language, c.now, c.state, hidden=c.desk.curtain)
-    saved = c.study.crew.get("hand_over")
+    saved = saved_card_of(c.study)
     lines = [SheetLine(LineKind.PAIR, words, label) for label, words in whole.lines]
     middle = SheetButton("", c.text("card.saved", at=local_time(saved.at_utc, c.now)), enabled=False) if saved else None
     row = (c.button("save", "button.save", primary=True), middle, c.button("page", "button.more"))

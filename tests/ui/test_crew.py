@@ -17,6 +17,7 @@ from edge_app.core.types import StudyStatus
 from edge_app.store.crew import crew_entries
 from edge_app.store.ledger import Ledger
 from edge_app.store.paths import StorePaths
+from edge_app.ui.desk import Entry
 from edge_app.ui.hand_over import Card
 from edge_app.ui.heat import MAX_ALPHA, heat_image
 from edge_app.ui.qr import qr_image
@@ -260,6 +261,21 @@ def test_the_card_is_saved_as_one_a6_page_and_its_qr_code_can_be_read(tmp_path: 
     grey = np.frombuffer(image.constBits(), np.uint8).reshape(800, image.bytesPerLine())[:, :800]
     assert qr_image(sheet.qr).width() - 8 <= 17 + 4 * 19, "larger than version 19"
     assert cv2.QRCodeDetector().detectAndDecode(np.ascontiguousarray(grey))[0] == sheet.qr
+
+
+@pytest.mark.requirement("R76")
+def test_a_card_that_could_not_be_written_is_not_said_to_be_saved(tmp_path: Path, qapp: object) -> None:
+    with open_scene("hand_over", tmp_path) as screen:
+        path = StorePaths(tmp_path).hand_over(screen.model.study_uid or "", 1)
+        path.mkdir()  # in the way
+        tap(screen, "save")
+        screen.controller._reader.keep([Entry("", "sound", {"muted_s": 0})])  # the reader answers in turn
+        screen.until(lambda: "sound" in kept(tmp_path), "the next entry")
+        assert "hand_over" not in kept(tmp_path)
+        path.rmdir()
+        tap(screen, "save")
+        screen.until(lambda: "hand_over" in kept(tmp_path), "the entry")
+        assert path.is_file()
 
 
 @pytest.mark.requirement("R06", "R21", "R76")
