@@ -136,9 +136,7 @@ def _describe(index: Index, split: Split, groups: Sequence[Sequence[IndexedStudy
     content = hashlib.sha256()
     for group in groups:
         for study in group:
-            words = [study.key, split.sides[study.key], str(study.label), study.stack_hash]
-            words += [f"{s.path}:{s.label}:{s.mask_path}" for s in study.slices]
-            content.update("\n".join(words).encode("utf-8", "surrogateescape"))
+            content.update(json.dumps([split.sides[study.key], asdict(study)]).encode())
     sources = sorted({study.source for group in groups for study in group})
     return {
         "format": FORMAT,

@@ -209,6 +209,19 @@ def test_a_folder_of_another_preparation_is_refused(index: Index, split: Split, 
         preprocess(index, split, copied, HERE, preparation=SMALL)
 
 
+@pytest.mark.parametrize(
+    "corrected", [{"subtypes": ("epidural",)}, {"lesion_area_mm2": 12.5, "mask_values": (5,)}, {"position_mm": 1000.0}]
+)
+def test_a_folder_made_before_an_index_was_corrected_is_refused(
+    index: Index, split: Split, copied: Path, corrected: dict[str, object]
+) -> None:
+    first, *others = index.studies
+    *slices, last = first.slices
+    changed = replace(first, slices=(*slices, replace(last, **corrected)))  # type: ignore[arg-type]
+    with pytest.raises(TrainingError, match="another index"):
+        preprocess(Index((changed, *others), index.roots), split, copied, HERE, preparation=SMALL)
+
+
 def test_two_runs_into_one_folder_do_not_mix(index: Index, split: Split, copied: Path) -> None:
     with hold_alone(copied / "preprocess.lock"), pytest.raises(StoreError, match="another process"):
         preprocess(index, split, copied, HERE, preparation=SMALL)
