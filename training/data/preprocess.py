@@ -133,7 +133,7 @@ def encode(image: FloatArray, dtype: str) -> NDArray[Any]:
 
 
 def _describe(index: Index, split: Split, groups: Sequence[Sequence[IndexedStudy]], how: Preparation) -> dict[str, Any]:
-    content = hashlib.sha256()
+    content = hashlib.sha256(json.dumps([how.profile, how.dtype, how.max_slices]).encode())
     for group in groups:
         for study in group:
             content.update(json.dumps([split.sides[study.key], asdict(study)]).encode())

@@ -209,6 +209,19 @@ def test_a_folder_of_another_preparation_is_refused(index: Index, split: Split, 
         preprocess(index, split, copied, HERE, preparation=SMALL)
 
 
+@pytest.mark.requirement("R86")
+def test_slices_prepared_otherwise_are_other_content(
+    index: Index, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By it a test split knows whether it was opened on these data, and a checkpoint whether it goes on with them."""
+    monkeypatch.setattr(module, "_write_shard", lambda task: len(task.studies))
+    found = set()
+    for number, how in enumerate((SMALL, replace(SMALL, dtype="float16"), replace(SMALL, max_slices=4))):
+        preprocess(index, split, tmp_path / str(number), HERE, preparation=how)
+        found.add(json.loads((tmp_path / str(number) / "prepared.json").read_text())["content_sha256"])
+    assert len(found) == 3
+
+
 @pytest.mark.parametrize(
     "corrected", [{"subtypes": ("epidural",)}, {"lesion_area_mm2": 12.5, "mask_values": (5,)}, {"position_mm": 1000.0}]
 )
