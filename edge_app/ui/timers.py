@@ -14,6 +14,8 @@ from edge_app.ui.strings import text
 __all__ = ["Lkw", "clocks", "lkw_of", "local_time", "window_bar"]
 
 _DAY_S = 86_400
+_AHEAD = timedelta(seconds=60)
+"""A time entered as now may lie so far ahead after a clock was set right."""
 
 MARKS_MIN = (60, 30, 15)
 """So long before its end the window's bar changes its pattern (R57)."""
@@ -56,7 +58,7 @@ def lkw_of(study: StudyView | None) -> Lkw | None:
 
 def clocks(study: StudyView | None, language: str, now: Moment) -> tuple[Clock, ...]:
     """Return the clocks, the time of day first; a wrong clock marks them all (R45)."""
-    mark = "! " if clock_is_wrong(study, now) else ""
+    mark = "! " if _is_wrong(study, now) else ""
     shown = [Clock("", mark + now.local.strftime("%H:%M:%S"))]
     if study is None:
         return tuple(shown)
@@ -84,12 +86,19 @@ def clocks(study: StudyView | None, language: str, now: Moment) -> tuple[Clock, 
     return tuple(shown)
 
 
+def _is_wrong(study: StudyView | None, now: Moment) -> bool:
+    """Return whether a clock is wrong, or was when last known well was entered: nobody was last well in the future."""
+    lkw = lkw_of(study)
+    ahead = lkw is not None and lkw.at is not None and lkw.at - now.local > _AHEAD
+    return ahead or clock_is_wrong(study, now)
+
+
 def window_bar(study: StudyView | None, language: str, now: Moment, window_min: int) -> WindowBar | None:
     """Return the time window; None where last known well is unknown, as nothing can be counted down then."""
     lkw = lkw_of(study)
     if lkw is None or lkw.at is None:
         return None
-    if clock_is_wrong(study, now):
+    if _is_wrong(study, now):
         return WindowBar(0.0, 0, text("window.clock", language), ())
     window = timedelta(minutes=window_min)
     left = lkw.at + window - now.local

@@ -22,7 +22,8 @@ from edge_app.ui.presenter import present
 from edge_app.ui.result_texts import evidence
 from edge_app.ui.review import Review
 from edge_app.ui.states import ScreenState
-from edge_app.ui.timers import window_bar
+from edge_app.ui.strings import text
+from edge_app.ui.timers import clocks, window_bar
 from edge_app.ui.viewer import ViewerModel
 from tests.unit.ui.views import MOMENT, NOW_S, entry, finished, heart, snapshot, study
 
@@ -62,6 +63,16 @@ def test_no_countdown_without_a_time_and_none_by_a_wrong_clock() -> None:
     wrong = with_lkw(64, patient={"acquired_at": "20260314150000"})
     bar = window_bar(wrong, "en", MOMENT, 270)
     assert bar is not None and (bar.text, bar.marks) == ("CHECK CLOCK", ())
+
+
+@pytest.mark.requirement("R45", "R57")
+def test_no_countdown_from_a_time_that_is_yet_to_come() -> None:
+    ahead = study(crew={"lkw": entry("lkw", at=(MOMENT.local + timedelta(minutes=55)).isoformat())})
+    bar = window_bar(ahead, "en", MOMENT, 270)
+    assert bar is not None and (bar.spent, bar.text) == (0.0, text("window.clock", "en"))
+    assert clocks(ahead, "en", MOMENT)[0].value.startswith("! ")
+    just = study(crew={"lkw": entry("lkw", at=(MOMENT.local + timedelta(seconds=30)).isoformat())})
+    assert window_bar(just, "en", MOMENT, 270) != bar
 
 
 @pytest.mark.requirement("R34")
