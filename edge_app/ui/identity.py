@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from edge_app.ui import formats
 from edge_app.ui.snapshot import StudyView
@@ -16,6 +17,7 @@ HIDDEN = "• • •"
 
 COLOURS = ("blue", "red", "yellow", "white", "black", "orange", "violet", "silver")
 MOST_EDITS = 2
+_SHIFT = timedelta(hours=12)
 
 
 def case_tag(study: StudyView, language: str) -> str:
@@ -75,7 +77,7 @@ _COMPARED = ("patient_id", "patient_name", "patient_birth_date", "accession_numb
 
 
 def similar_today(study: StudyView | None, studies: Sequence[StudyView]) -> bool:
-    """Return whether another patient of the same day has nearly the same name or birth date (R60)."""
+    """Return whether another patient of the same day, or shift, has nearly the same name or birth date (R60)."""
     if study is None or not study.patient.get("name"):
         return False
     name, born = str(study.patient["name"]).upper(), str(study.patient.get("birth_date") or "")
@@ -84,7 +86,7 @@ def similar_today(study: StudyView | None, studies: Sequence[StudyView]) -> bool
         same_person = (patient.get("id"), patient.get("name")) == (study.patient.get("id"), study.patient.get("name"))
         if other.study_uid == study.study_uid or same_person or not patient.get("name"):
             continue
-        if patient.get("study_date") != study.patient.get("study_date"):
+        if patient.get("study_date") != study.patient.get("study_date") and not _same_shift(study, other):
             continue
         its_born = str(patient.get("birth_date") or "")
         if _edits(name, str(patient["name"]).upper()) <= MOST_EDITS:
@@ -92,6 +94,14 @@ def similar_today(study: StudyView | None, studies: Sequence[StudyView]) -> bool
         if born and its_born and _edits(born, its_born) <= MOST_EDITS:
             return True
     return False
+
+
+def _same_shift(study: StudyView, other: StudyView) -> bool:
+    """Return whether the first images of both came within a shift: midnight does not tell patients apart."""
+    if not study.first_utc or not other.first_utc:
+        return False
+    first, second = (datetime.fromisoformat(view.first_utc.replace("Z", "+00:00")) for view in (study, other))
+    return abs(first - second) < _SHIFT
 
 
 def _edits(first: str, second: str) -> int:

@@ -113,6 +113,15 @@ def test_a_patient_who_looks_like_another_of_the_same_day_is_said() -> None:
         assert similar_today(mine, (mine, second)) is alike, other
 
 
+@pytest.mark.requirement("R60")
+@pytest.mark.parametrize(("first_utc", "alike"), [("2026-03-14T00:20:00Z", True), ("2026-03-14T13:00:00Z", False)])
+def test_patients_of_one_shift_may_look_alike_across_midnight(first_utc: str, alike: bool) -> None:
+    mine = study(patient=PATIENT, first_utc=first_utc)
+    before = {**PATIENT, "name": "MUSTERMAN^ERIKA", "id": "9", "study_date": "20260313"}
+    second = study(study_uid="9.9", patient=before, first_utc="2026-03-13T23:50:00.000000Z")
+    assert similar_today(mine, (mine, second)) is alike
+
+
 @pytest.mark.requirement("R61")
 def test_a_nameless_patient_has_the_same_tag_in_all_outputs() -> None:
     case = replace(finished(Verdict.HEMORRHAGE), patient={**PATIENT, "name": "EMERGENCY^3"})
