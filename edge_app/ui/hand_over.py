@@ -10,7 +10,7 @@ from edge_app.store.crew import CrewEntry
 from edge_app.triage.decision import ISCHAEMIA_OFF
 from edge_app.ui import formats
 from edge_app.ui.facts import Moment, sending_is_off
-from edge_app.ui.identity import case_tag, display_name, identifier_words
+from edge_app.ui.identity import case_tag, display_name, identifier_words, is_corrected
 from edge_app.ui.notice_texts import notice_words
 from edge_app.ui.result_texts import about_ischaemia, has_score, second_finding
 from edge_app.ui.review import opinion_of, review_of
@@ -214,7 +214,7 @@ def _notified(study: StudyView, language: str, now: Moment) -> str:
 
 
 def _identity(study: StudyView) -> str:
-    if "corrected_identity" in study.crew:
+    if is_corrected(study):
         return "CORRECTED"
     return "confirmed" if "identity" in study.crew else "UNCONFIRMED"
 

@@ -10,7 +10,7 @@ from edge_app.ui import formats
 from edge_app.ui.snapshot import StudyView
 from edge_app.ui.strings import text
 
-__all__ = ["HIDDEN", "case_tag", "display_name", "identifier_words", "order_lines", "similar_today"]
+__all__ = ["HIDDEN", "case_tag", "display_name", "identifier_words", "is_corrected", "order_lines", "similar_today"]
 
 HIDDEN = "• • •"
 """What the privacy curtain leaves of an identity."""
@@ -38,6 +38,11 @@ def display_name(study: StudyView, language: str, limit: int = 40, *, hidden: bo
     if name and not raw.upper().startswith("EMERGENCY"):
         return name
     return text("name_unknown", language, tag=case_tag(study, language))
+
+
+def is_corrected(study: StudyView) -> bool:
+    """Return whether somebody on board has said that the images name the wrong patient."""
+    return "corrected_identity" in study.crew
 
 
 def identifier_words(study: StudyView, language: str) -> str:

@@ -16,7 +16,7 @@ from edge_app.ui.actions import actions, heat_map_possible
 from edge_app.ui.desk import Desk, Sheet, is_active
 from edge_app.ui.facts import Moment, sending_is_off, waits_s
 from edge_app.ui.hand_over import delivery_words, verdict_words
-from edge_app.ui.identity import HIDDEN, display_name, identifier_words, similar_today
+from edge_app.ui.identity import HIDDEN, display_name, identifier_words, is_corrected, similar_today
 from edge_app.ui.result_texts import about_ischaemia, result_texts
 from edge_app.ui.review import review_of
 from edge_app.ui.rules import case_state, state_of
@@ -229,9 +229,12 @@ def _details(study: StudyView, language: str) -> str:
     parts = [
         " ".join(part for part in (f"*{birth}" if birth else "", f"({about})" if about else "") if part),
         identifier_words(study, language),
-        text("accession", language, accession=accession) if accession else "",
-        study_time(patient, language),
     ]
+    if not is_corrected(study):  # the images' order is that of the other identifier; two of these leave no room
+        parts += [
+            text("accession", language, accession=accession) if accession else "",
+            study_time(patient, language),
+        ]
     return "   ".join(part for part in parts if part)
 
 

@@ -191,7 +191,7 @@ STRINGS: dict[str, tuple[str, str]] = {
     "no_patient": ("No patient", "Kein Patient"),
     "name_unknown": ("UNKNOWN · {tag}", "UNBEKANNT · {tag}"),
     "id": ("ID {id}", "ID {id}"),
-    "id.corrected": ("ID {id} CORRECTED, images {images}", "ID {id} KORRIGIERT, Bilder {images}"),
+    "id.corrected": ("ID {id} CORRECTED ({images})", "ID {id} KORRIGIERT ({images})"),
     "accession": ("Acc {accession}", "Auftrag {accession}"),
     "clock.scan": ("SCAN", "SCAN"),
     "clock.last_image": ("IMAGE", "BILD"),

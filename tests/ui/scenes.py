@@ -14,6 +14,7 @@ from edge_app.store.crew import note_crew
 from edge_app.store.ledger import Ledger
 from edge_app.store.orders import Order, OrderMatch, put_match
 from edge_app.store.paths import StorePaths
+from edge_app.store.statements import correct_identity
 from edge_app.triage.decision import ISCHAEMIA_TOO
 from edge_app.ui.desk import CASE_ACTIVE_S
 from edge_app.ui.facts import START_GRACE_S, Moment
@@ -116,6 +117,11 @@ def _crew(label: str, verdict: Verdict, since_min: int = 64) -> Callable[[Ledger
             note_crew(ledger, scene.study_uid, kind, body)
 
     return build
+
+
+def _corrected(ledger: Ledger) -> None:
+    scene = Scene(ledger, "hemorrhage").receive().conclude(Verdict.HEMORRHAGE)
+    correct_identity(ledger, scene.study_uid, patient_id="4799-01", by="nurse")
 
 
 def _locked(ledger: Ledger) -> None:
@@ -224,6 +230,7 @@ SHEETS: dict[str, Setup] = {
     "contradicted_none": Setup(_read_by_neurologist("negative", Verdict.NONE_DETECTED, "seen")),
     "order_differs": Setup(_order, taps=("open:confirm",)),
     "wristband_differs": Setup(_HAEMORRHAGE, taps=(*_DOCTOR, "open:confirm", "line:4799-01")),
+    "identity_corrected": Setup(_corrected),
     "sending_stopped": Setup(_HAEMORRHAGE, {"deliver": None}),
     "muted": Setup(_HAEMORRHAGE, {"link": "down"}, taps=("mute",)),
     "all_bands": Setup(_all_bands),

@@ -251,8 +251,8 @@ def test_a_corrected_identifier_stands_on_screen_and_card_as_in_the_reports(lang
     model = present(
         snapshot(case), ViewerModel("1.2", ("1.2.3.1",)), Desk(language=language), MOMENT, site=ScreenSettings()
     )
-    said = "ID P-77 CORRECTED, images 4711" if language == "en" else "ID P-77 KORRIGIERT, Bilder 4711"
-    assert said in whole.lines[0][1] and said in model.patient.details
+    said = "ID P-77 CORRECTED (4711)" if language == "en" else "ID P-77 KORRIGIERT (4711)"
+    assert said in whole.lines[0][1] and said in model.patient.details and "A-0917" not in model.patient.details
     assert "id=CORRECTED" in whole.qr and "P-77" not in whole.qr
     hidden = card(snapshot(case), case, language, MOMENT, hidden=True)
     assert "P-77" not in hidden.lines[0][1]
