@@ -24,6 +24,8 @@ __all__ = ["prepare_published"]
 
 AIR_HU = -1000
 _SQUARE_3 = np.ones((3, 3), np.uint8)
+_ELLIPSE_POINTS = 5
+"""Fewest points that an ellipse can be fitted to; an image of which the rest was lost has a mask of four."""
 
 Mask = NDArray[np.uint8]
 
@@ -73,9 +75,12 @@ def _head_mask(hu: NDArray[np.int16], profile: PublishedProfile) -> Mask:
 
 
 def _upright(mask: Mask, profile: PublishedProfile) -> Affine:
-    """Return the rotation about the fitted ellipse's centre that makes it stand upright."""
+    """Return the rotation about the fitted ellipse's centre that makes it stand upright; none for a rectangle."""
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    centre, _, angle_deg = cv2.fitEllipse(max(contours, key=cv2.contourArea))
+    outline = max(contours, key=cv2.contourArea)
+    if len(outline) < _ELLIPSE_POINTS:
+        return np.eye(2, 3)
+    centre, _, angle_deg = cv2.fitEllipse(outline)
     # OpenCV gives the angle of the long axis from the vertical, in [0, 180).
     upright_deg = 180.0 if angle_deg > 90 else 0.0
     if profile.faithful_bugs and angle_deg <= 90:

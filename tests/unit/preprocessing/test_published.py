@@ -88,3 +88,12 @@ def test_the_largest_object_is_kept_and_the_table_masked_out() -> None:
     found = prepare(phantom_head(axes_mm=(60.0, 75.0)), FIXED).input
     without = prepare(phantom_head(axes_mm=(60.0, 75.0), table=False), FIXED).input
     np.testing.assert_array_equal(found, without)
+
+
+@pytest.mark.parametrize("lost", [(slice(300, None), slice(None)), (slice(None), slice(300, None))])
+def test_a_slice_of_which_a_part_was_lost_is_prepared_unturned(lost: tuple[slice, slice]) -> None:
+    hu = np.full((512, 512), 40, np.int16)
+    hu[lost] = -1000
+    prepared = prepare(SliceImage("1.2", hu, (0.45, 0.45)), FAITHFUL)
+    assert not prepared.abnormal
+    assert prepared.to_slice[0, 1] == prepared.to_slice[1, 0] == 0.0
