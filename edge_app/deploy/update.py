@@ -67,7 +67,9 @@ def find_release(source: Path) -> Path:
     """
     if not source.is_dir() or (source / "release.json").is_file():
         return source
-    found = sorted(source.glob("*.msu"), key=lambda path: path.stat().st_mtime)
+    # A Mac leaves a "._NAME.msu" beside each file that it copies to a stick, newer than the file.
+    visible = (path for path in source.glob("*.msu") if not path.name.startswith("."))
+    found = sorted(visible, key=lambda path: path.stat().st_mtime)
     if not found:
         raise StoreError(f"there is no release (*.msu) in {source}", remedy="Copy one there, or name the file.")
     return found[-1]

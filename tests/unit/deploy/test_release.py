@@ -297,6 +297,16 @@ def test_the_newest_release_on_a_stick_is_meant(tmp_path: Path) -> None:
     assert find_release(tmp_path).name == "a.msu"
 
 
+def test_what_a_mac_leaves_on_a_stick_is_no_release(tmp_path: Path) -> None:
+    for seconds, name in enumerate(("a.msu", "._a.msu")):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (seconds, seconds))
+    assert find_release(tmp_path).name == "a.msu"
+    (tmp_path / "a.msu").unlink()
+    with pytest.raises(StoreError, match="no release"):
+        find_release(tmp_path)
+
+
 def test_versions_are_compared_by_number() -> None:
     assert version_key("0.10.0") > version_key("0.9.1") and version_key("1.0rc1") == (1, 0)
 
