@@ -121,6 +121,10 @@ def _truth(path: Path, image: str, flags: dict[str, bool]) -> Truth:
     if missing:
         raise TrainingError(f"{path}: {image} has no row for {', '.join(missing)}", remedy="Download the table again.")
     subtypes = tuple(name for name in SUBTYPES if flags[name])
+    if subtypes and not flags[ANY]:
+        raise TrainingError(
+            f"{path}: {image} has {', '.join(subtypes)}, but not {ANY}", remedy="Correct or remove its rows."
+        )
     return Truth(CLASSES.index("hemorrhage") if flags[ANY] else 0, subtypes)
 
 

@@ -73,6 +73,14 @@ def test_an_image_labelled_both_ways_is_refused(rsna: Path) -> None:
         read_table(rsna / TABLE)
 
 
+def test_an_image_with_a_kind_of_blood_but_none_at_all_is_refused(rsna: Path) -> None:
+    names = ("epidural", "intraparenchymal", "intraventricular", "subarachnoid", "subdural", "any")
+    rows = "".join(f"ID_a_{name},{int(name == 'epidural')}\n" for name in names)
+    (rsna / TABLE).write_text(f"ID,Label\n{rows}")
+    with pytest.raises(TrainingError, match="ID_a has epidural, but not any"):
+        read_table(rsna / TABLE)
+
+
 def test_an_image_without_all_six_rows_is_named(rsna: Path) -> None:
     (rsna / TABLE).write_text("ID,Label\nID_a_any,1\n")
     with pytest.raises(TrainingError, match="ID_a has no row for epidural"):
