@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from datetime import date
 
+from edge_app.core.person_name import plain_group
 from edge_app.core.reasons import reason
 from edge_app.core.types import Reason, SliceHeader, SliceMeasures
 from edge_app.series.head import shows_brain
@@ -41,7 +42,7 @@ def _names(headers: Sequence[SliceHeader]) -> set[str]:
     """
     for group in range(3):
         parts = [[*header.patient_name.split("="), "", ""][group] for header in headers]
-        names = {" ".join(part.replace("^", " ").split()).casefold() for part in parts}
+        names = set(map(plain_group, parts))
         if names != {""}:
             return names - {""}
     return set()

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 from edge_app.core.clock import utc_iso, utc_now
+from edge_app.core.person_name import plain_group
 from edge_app.store.ledger import Ledger
 from edge_app.store.rows import InstanceRow
 
@@ -127,8 +128,6 @@ def _differences(order: Order, study: StudyIdentity) -> tuple[str, ...]:
 
 def _names(ours: str, theirs: str) -> tuple[str, str]:
     """Return what can be compared of two names: the first component group (PS3.5 Section 6.2) that both have."""
-    groups = (
-        tuple(" ".join(part.replace("^", " ").split()).casefold() for part in pair)
-        for pair in zip(ours.split("="), theirs.split("="), strict=False)
-    )
+    pairs = zip(ours.split("="), theirs.split("="), strict=False)
+    groups = ((plain_group(our), plain_group(their)) for our, their in pairs)
     return next(((one, other) for one, other in groups if one and other), ("", ""))
