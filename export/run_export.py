@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_app.core.errors import ExportError
 from export.facts import network_facts
 from export.golden_make import unit_inputs
 from export.onnx_export import ExportCheck, export_image_model, export_patient_model
 from training.data.prepared import PreparedSet, open_prepared
 from training.experiment import check_preprocessing, load_image_network, prepared_facts
 from training.feature_cache import FeatureCache, study_features
-from training.run_patient import load_patient
+from training.run_patient import check_origin, load_patient
 from training.weights import weights_hash
 
 __all__ = ["export_image", "export_patient"]
@@ -73,24 +72,14 @@ def export_patient(experiment: Path, image: Path, data: Path, out: Path) -> Expo
     Raises
     ------
     TrainingError
-        If experiment or data cannot be used.
+        If experiment or data cannot be used, or the networks do not belong together.
     ExportError
-        If the networks do not belong together, or the export fails its checks.
+        If the export fails its checks.
     """
     model, description = load_patient(experiment)
     features, image_description = load_image_network(image)
     held_out, profile, synthetic = _held_out(data)
-    if description["features"] != features.features + 3:
-        raise ExportError(
-            f"{experiment} reads {description['features']} values a slice, {image} gives {features.features + 3}",
-            remedy="Give --image as the patient network was trained.",
-        )
-    read = weights_hash(features)
-    if description.get("image_weights", read) != read:
-        raise ExportError(
-            f"{experiment} was trained on the features of {description.get('image')}, not on those of {image}",
-            remedy="Give that folder as --image, or train the patient network again.",
-        )
+    check_origin(experiment, description, image, features)
     few = held_out.subset_of_studies(range(0, len(held_out.studies), max(1, len(held_out.studies) // STUDIES)))
     rows = study_features(FeatureCache(image, features), few, title="features")
     studies = [(table[:80], rows.heights_mm(number)[:80]) for number, table in enumerate(rows.features)]
@@ -100,7 +89,7 @@ def export_patient(experiment: Path, image: Path, data: Path, out: Path) -> Expo
         synthetic=synthetic or bool(description.get("synthetic") or image_description.get("synthetic")),
         labels=description.get("labels", "softmax"),
         architecture=f"{description['arch']}, {description['recipe']}",
-    ) | {"weights": weights_hash(model), "image_weights": read}
+    ) | {"weights": weights_hash(model), "image_weights": weights_hash(features)}
     return export_patient_model(model, description["features"], out, facts, studies=studies)
 
 

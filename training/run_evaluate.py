@@ -40,7 +40,7 @@ from training.opening import Answers, SealedTest
 from training.operating import operating_table, release_gates
 from training.reliability import judge_calibration
 from training.report_html import report_html
-from training.run_patient import load_patient
+from training.run_patient import check_origin, load_patient
 from training.shards import class_counts
 from training.shortcuts import answers_without_brain, contrast_within_sources
 from training.source_probe import probe_sources
@@ -121,7 +121,7 @@ def _evaluate(run: EvaluateRun) -> dict[str, Any]:
     cache = open_cache(run.image, run.data, run.device)
     model, described = load_patient(run.patient)
     image_described = read_description(run.image / "image.json", "msu train image")
-    _belong_together(run, cache, described)
+    check_origin(run.patient, described, run.image, cache.model)
     sealed = SealedTest(
         run.patient,
         run.data,
@@ -198,21 +198,6 @@ def _judge_maps(model: nn.Module, validation: _Side) -> dict[str, Any]:
     return judged | {
         "slices_with_masks": {n: count for n, count in class_counts(data.labels[shown]).items() if n in FINDINGS}
     }
-
-
-def _belong_together(run: EvaluateRun, cache: FeatureCache, described: dict[str, Any]) -> None:
-    width = cache.model.features + len(CLASSES)
-    trained_on = described.get("image_weights")
-    if described["features"] != width:
-        raise TrainingError(
-            f"{run.patient} reads {described['features']} numbers a slice, {run.image} gives {width}",
-            remedy="Give the image network that the patient network was trained on.",
-        )
-    if trained_on is not None and trained_on != weights_hash(cache.model):
-        raise TrainingError(
-            f"{run.patient} was trained on the features of {described.get('image')}, not on those of {run.image}",
-            remedy="Give that folder as --image, or train the patient network again.",
-        )
 
 
 def _choose(validation: _Side, described: dict[str, Any], run: EvaluateRun) -> tuple[Calibration, Thresholds]:

@@ -18,6 +18,7 @@ from edge_app.core.types import CLASSES
 from edge_app.inference.manifest import Labels
 from training.commit import producer_commit
 from training.experiment import prepared_facts, read_description, write_description
+from training.families import Classifier
 from training.features import FeatureSet, pad
 from training.novelty import choose_distance_threshold
 from training.patient_model import PatientModel
@@ -31,6 +32,7 @@ from training.weights import read_state_dict, weights_hash, write_tensors
 __all__ = [
     "PublishedRecipe",
     "build_patient",
+    "check_origin",
     "choose_labels",
     "load_patient",
     "origin_of",
@@ -250,6 +252,27 @@ def origin_of(data: Path, image: Path, model: nn.Module) -> dict[str, Any]:
         "data": facts["content_sha256"],
         "synthetic": facts["synthetic"] or bool(described.get("synthetic")),
     }
+
+
+def check_origin(folder: Path, description: Mapping[str, Any], image: Path, model: Classifier) -> None:
+    """Refuse an image network whose features a patient network was not trained on; an imported one does not say.
+
+    Raises
+    ------
+    TrainingError
+        If they do not belong together.
+    """
+    remedy = "Give the image network that the patient network was trained on."
+    width = model.features + len(CLASSES)
+    if description["features"] != width:
+        raise TrainingError(
+            f"{folder} reads {description['features']} numbers a slice, {image} gives {width}", remedy=remedy
+        )
+    if description.get("image_weights") not in (None, weights_hash(model)):
+        raise TrainingError(
+            f"{folder} was trained on the features of {description.get('image')}, not on those of {image}",
+            remedy=remedy,
+        )
 
 
 def save_patient(folder: Path, model: nn.Module, description: dict[str, Any]) -> None:

@@ -93,14 +93,14 @@ def test_networks_that_do_not_belong_together_are_refused(
     other = tmp_path / "other"
     save_image_network(other, Classifier("resnet18"), {"profile": "seed2023"})
     command = f"export patient --patient {experiment}/patient --image {other} --data {prepared} --out {tmp_path}/p.onnx"
-    assert main(command.split()) == 8
+    assert main(command.split()) == 9
     assert "gives 515" in capsys.readouterr().err
     of_others = tmp_path / "patient"
     shutil.copytree(experiment / "patient", of_others)
     described = json.loads((of_others / "patient.json").read_text())
     (of_others / "patient.json").write_text(json.dumps({**described, "image": "elsewhere", "image_weights": "0" * 64}))
     folders = f"--image {experiment}/image --data {prepared} --out {tmp_path}/p.onnx"
-    assert main(f"export patient --patient {of_others} {folders}".split()) == 8
+    assert main(f"export patient --patient {of_others} {folders}".split()) == 9
     assert "was trained on the features of elsewhere" in capsys.readouterr().err
     assert main(f"export image --image {other} --data {prepared} --out {tmp_path}/i.onnx".split()) == 9
     assert "was trained on profile seed2023" in capsys.readouterr().err
