@@ -88,8 +88,8 @@ def _contrast(features: FeatureSet, data: PreparedSet, source: str, finding: int
         return None
     # Each lesion slice with the lesion-free one nearest to its height: lesions lie where brains are large.
     order = free[np.argsort(heights[free], kind="stable")]
-    above = order[np.clip(np.searchsorted(heights[order], heights[lesion]), 0, len(order) - 1)]
-    below = order[np.clip(np.searchsorted(heights[order], heights[lesion]) - 1, 0, len(order) - 1)]
+    places = np.searchsorted(heights[order], heights[lesion])
+    below, above = (order[np.clip(at, 0, len(order) - 1)] for at in (places - 1, places))
     is_lower = np.abs(heights[below] - heights[lesion]) < np.abs(heights[above] - heights[lesion])
     chosen = np.concatenate([lesion, np.where(is_lower, below, above)])
     bootstrap = PatientBootstrap([patient[i] for i in chosen], rounds=_SLICE_ROUNDS, seed=seed)
